@@ -1,0 +1,276 @@
+//! An inventory against a plain list of agents, and what its edges do.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Query, fold};
+
+#[derive(Clone, Debug, Default)]
+struct Plain {
+    id: u32,
+    alias: String,
+    name: String,
+    address: String,
+    groups: Vec<String>,
+    os: String,
+    modules: Vec<(u64, Status)>,
+}
+
+fn build(agents: &[Plain]) -> Inventory {
+    let mut builder = Builder::new(1000);
+    // Every group lists its agents, as the products do; so agents and modules repeat.
+    let all: BTreeSet<&String> = agents.iter().flat_map(|a| &a.groups).collect();
+    let in_turn: Vec<&String> = all.into_iter().collect();
+    for group in in_turn {
+        let key = builder.group(group, group);
+        for agent in agents.iter().filter(|a| a.groups.contains(group)) {
+            let id = agent.id.to_string();
+            let text = AgentText {
+                id: &id,
+                alias: &agent.alias,
+                name: &agent.name,
+                address: &agent.address,
+                system: &agent.os,
+            };
+            let number = builder.agent(text).unwrap();
+            builder.join(number, key, agent.groups.first() == Some(group));
+            for (module, state) in &agent.modules {
+                builder.module(number, *module, *state, 1_795_404_681);
+            }
+        }
+    }
+    builder.finish(|_| None).unwrap()
+}
+
+fn agent(id: u32, alias: &str, groups: &[&str]) -> Plain {
+    Plain {
+        id,
+        alias: alias.to_owned(),
+        name: format!("host{id}"),
+        address: format!("10.1.0.{id}"),
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        os: "Linux".to_owned(),
+        modules: Vec::new(),
+    }
+}
+
+fn found(
+    inventory: &Inventory,
+    line: &str,
+    visible: &Visible,
+    limit: usize,
+) -> (usize, Vec<String>) {
+    let query = Query::parse(line).unwrap();
+    let found = inventory.search(Request {
+        query: &query,
+        visible,
+        order: Order::Rank,
+        limit,
+    });
+    assert_eq!(found.counts.total() as usize, found.matched);
+    (
+        found.matched,
+        found.rows.into_iter().map(|hit| hit.agent.alias).collect(),
+    )
+}
+
+fn hits(inventory: &Inventory, line: &str) -> Vec<String> {
+    found(inventory, line, &Visible::All, 100).1
+}
+
+#[test]
+fn a_repeated_agent_is_one_row_with_its_primary_group_first() {
+    let mut web = agent(7, "web", &["Servers", "Applications"]);
+    web.modules = vec![
+        (3, Status::Normal),
+        (1, Status::Critical),
+        (2, Status::Unknown),
+    ];
+    let inventory = build(&[web, agent(8, "db", &["Servers"])]);
+    assert_eq!(
+        (
+            inventory.len(),
+            inventory.module_count(),
+            inventory.group_count()
+        ),
+        (2, 3, 2)
+    );
+    let row = inventory.agent("7", &Visible::All).unwrap();
+    assert_eq!(row.groups, ["Servers", "Applications"]);
+    assert_eq!((row.status, row.modules.total()), (Status::Critical, 3));
+    assert_eq!(inventory.module_state("7", 2), Some(Status::Unknown));
+    assert_eq!(inventory.module_state("8", 2), None);
+    assert_eq!(
+        inventory.worst_modules("7", 2),
+        [(1, Status::Critical), (2, Status::Unknown)]
+    );
+    assert!(inventory.agent("9", &Visible::All).is_none());
+}
+
+#[test]
+fn better_matches_come_first_then_worse_states_then_the_alias() {
+    let mut sick = agent(5, "my web 2", &["G"]);
+    sick.modules = vec![(1, Status::Critical)];
+    let inventory = build(&[
+        agent(1, "cobweb", &["G"]),
+        agent(2, "web", &["G"]),
+        agent(3, "web-10", &["G"]),
+        agent(4, "my web 1", &["G"]),
+        sick,
+        agent(6, "zebra", &["Web farm"]),
+    ]);
+    let order = ["web", "web-10", "zebra", "my web 2", "my web 1", "cobweb"];
+    assert_eq!(hits(&inventory, "WEB"), order);
+    for limit in 0..7 {
+        assert_eq!(
+            found(&inventory, "web", &Visible::All, limit),
+            (
+                6,
+                order.iter().take(limit).map(ToString::to_string).collect()
+            )
+        );
+    }
+}
+
+#[test]
+fn every_field_of_the_language_finds_its_own() {
+    let mut cisco = agent(2, "sw-core", &["Señalización & Vías"]);
+    cisco.os = "Cisco".to_owned();
+    cisco.modules = vec![(1, Status::Warning)];
+    let inventory = build(&[agent(1, "Ñandú", &["Servers"]), cisco]);
+    for (line, expected) in [
+        ("nandu", vec!["Ñandú"]),
+        ("-nandu", vec!["sw-core"]),
+        ("senalizacion", vec!["sw-core"]),
+        ("group:vias,none", vec!["sw-core"]),
+        ("-group:vias", vec!["Ñandú"]),
+        ("os:cisco", vec!["sw-core"]),
+        ("cisco", vec!["sw-core"]),
+        ("name:host1", vec!["Ñandú"]),
+        ("alias:host1", vec![]),
+        ("status:warning,critical", vec!["sw-core"]),
+        ("status:not_init", vec!["Ñandú"]),
+        ("ip:10.1.0.0/31", vec!["Ñandú"]),
+        ("ip:10.1.0.2", vec!["sw-core"]),
+        ("ip:10.1.", vec!["sw-core", "Ñandú"]),
+        ("10.1.0.2", vec!["sw-core"]),
+        ("sw cisco vias", vec!["sw-core"]),
+        ("sw linux", vec![]),
+        ("corehost", vec![]),
+    ] {
+        assert_eq!(hits(&inventory, line), expected, "{line}");
+    }
+}
+
+#[test]
+fn what_a_viewer_may_not_see_does_not_exist() {
+    let inventory = build(&[
+        agent(1, "a", &["Red", "Blue"]),
+        agent(2, "b", &["Red"]),
+        agent(3, "c", &["Blue"]),
+    ]);
+    let blue = Visible::Groups(["Blue".to_owned()].into());
+    assert_eq!(
+        found(&inventory, "", &blue, 9),
+        (2, vec!["a".to_owned(), "c".to_owned()])
+    );
+    assert_eq!(found(&inventory, "red", &blue, 9).0, 0);
+    assert_eq!(found(&inventory, "-red", &blue, 9).0, 2);
+    assert_eq!(inventory.agent("1", &blue).unwrap().groups, ["Blue"]);
+    assert!(inventory.agent("2", &blue).is_none());
+    assert_eq!(
+        found(&inventory, "", &Visible::Groups(BTreeSet::new()), 9).0,
+        0
+    );
+}
+
+#[test]
+fn hostile_texts_are_bounded_and_cannot_join_fields() {
+    let long = "é".repeat(5000);
+    let inventory = build(&[agent(1, &long, &["G"]), agent(2, "x\0y", &["G"])]);
+    assert_eq!(
+        inventory.agent("1", &Visible::All).unwrap().alias.len(),
+        1024
+    );
+    assert_eq!(hits(&inventory, "\"x\0y\""), ["x\0y"]);
+    assert_eq!(hits(&inventory, "\"y\0h\""), Vec::<String>::new());
+    let mut small = Builder::new(1);
+    let text = AgentText {
+        id: "1",
+        alias: "",
+        name: "n",
+        address: "",
+        system: "",
+    };
+    assert_eq!(small.agent(text), Ok(0));
+    assert_eq!(
+        small.agent(AgentText { id: "2", ..text }),
+        Err(Full { agents: Some(2) })
+    );
+}
+
+#[test]
+fn ids_sort_as_numbers() {
+    let mut ids = vec!["10", "9", "a", "009", "b1"];
+    ids.sort_by(|a, b| compare_ids(a, b));
+    assert_eq!(ids, ["009", "9", "10", "a", "b1"]);
+}
+
+fn plain_agents() -> impl Strategy<Value = Vec<Plain>> {
+    let text = "[abÑñ .]{0,5}";
+    let state = proptest::sample::select(Status::WORST_FIRST).prop_map(|(_, status)| status);
+    let modules = proptest::collection::btree_map(0u64..9, state, 0..4);
+    let groups = proptest::collection::vec(proptest::sample::select(vec!["a b", "Ñ", "G"]), 1..3);
+    let one = (text, text, groups, modules).prop_map(|(alias, name, groups, modules)| Plain {
+        alias,
+        name: format!("n{name}"),
+        address: "10.1.2.3".to_owned(),
+        groups: groups
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        os: "Linux".to_owned(),
+        modules: modules.into_iter().collect(),
+        ..Plain::default()
+    });
+    proptest::collection::vec(one, 0..80).prop_map(|mut agents| {
+        for (id, agent) in (1..).zip(&mut agents) {
+            agent.id = id;
+        }
+        agents
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_search_finds_what_a_plain_list_finds(
+        agents in plain_agents(),
+        needle in "[abÑñ.]{1,3}",
+        negated: bool,
+    ) {
+        let inventory = build(&agents);
+        let folded = fold(&needle);
+        let matches = |agent: &Plain| {
+            let alias = if agent.alias.is_empty() { &agent.name } else { &agent.alias };
+            let own = [alias, &agent.name, &agent.address, &agent.os];
+            own.into_iter().chain(&agent.groups).any(|text| fold(text).contains(&folded)) != negated
+        };
+        let expected: BTreeSet<String> = agents.iter().filter(|a| matches(a)).map(|a| a.id.to_string()).collect();
+        let line = format!("{}\"{needle}\"", if negated { "-" } else { "" });
+        let query = Query::parse(&line).unwrap();
+        for order in [Order::Rank, Order::Status, Order::Alias, Order::Name, Order::Id] {
+            let found = inventory.search(Request { query: &query, visible: &Visible::All, order, limit: 1000 });
+            prop_assert!(found.rows.is_sorted_by(|a, b| (&a.key, a.agent.id.len(), &a.agent.id) <= (&b.key, b.agent.id.len(), &b.agent.id)));
+            let ids: BTreeSet<String> = found.rows.iter().map(|hit| hit.agent.id.clone()).collect();
+            prop_assert_eq!(&ids, &expected);
+            for hit in &found.rows {
+                let worst = agents[hit.agent.id.parse::<usize>().unwrap() - 1].modules.iter().map(|m| m.1).max();
+                prop_assert_eq!(hit.agent.status, worst.unwrap_or(Status::NotInit));
+            }
+        }
+    }
+}

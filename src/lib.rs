@@ -1,0 +1,7 @@
+//! One pane over many independent monitoring installations. See `docs/architecture.md` for the map.
+
+pub mod clock;
+// pub mod config;
+pub mod domain;
+pub mod inventory;
+pub mod secret;
