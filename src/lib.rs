@@ -1,7 +1,8 @@
 //! One pane over many independent monitoring installations. See `docs/architecture.md` for the map.
 
 pub mod clock;
-// pub mod config;
+pub mod config;
 pub mod domain;
 pub mod inventory;
 pub mod secret;
+pub mod sites;

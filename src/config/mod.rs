@@ -1,7 +1,7 @@
 //! `sites.yaml`: who we read, how, and who may see it. Checked whole; all mistakes are told at once.
 //!
-//! [`load`] reads the file, the `sites.d/*.yaml` beside it and every secret they name. It returns either a
-//! [`Config`] in which everything holds (ids unique, URLs normalised, secrets present) or every [`Mistake`]
+//! `load` reads the file, the `sites.d/*.yaml` beside it and every secret they name. It returns either a
+//! [`Config`] in which everything holds (ids unique, URLs normalised, secrets present) or every `Mistake`
 //! with file, line, site and remedy. Nothing of a secret is ever part of a message.
 //!
 //! Rules, in the order they are applied:
@@ -13,20 +13,12 @@
 //! 4. Unknown keys are refused with the nearest known one.
 //! 5. What several sites decide together: unique ids, no site under the gateway's own host name.
 
-mod check;
-mod mistake;
-mod node;
-mod secrets;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
-
-pub use check::load;
-pub use mistake::{Mistake, Mistakes};
 
 use crate::domain::{SiteId, SiteKind};
 use crate::secret::{Secret, SecretUrl};

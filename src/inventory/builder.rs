@@ -30,6 +30,17 @@ pub struct Full {
     pub agents: Option<usize>,
 }
 
+/// An operating system of a site, and the first agent that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System<'a> {
+    /// The site's key of it.
+    pub key: &'a str,
+    /// Id of an agent that has it.
+    pub agent: &'a str,
+    /// That agent's alias.
+    pub alias: &'a str,
+}
+
 /// Collects the rows of one read.
 #[derive(Debug)]
 pub struct Builder {
@@ -161,9 +172,28 @@ impl Builder {
         self.complaints.add(what);
     }
 
-    /// The keys of operating systems met.
-    pub fn systems(&self) -> impl Iterator<Item = &str> {
-        self.systems.labels.iter().map(String::as_str)
+    /// The operating systems met, each with the first agent that has it.
+    pub fn systems(&self) -> impl Iterator<Item = System<'_>> {
+        self.systems
+            .labels
+            .iter()
+            .enumerate()
+            .filter_map(|(number, key)| {
+                let agent = self
+                    .system
+                    .iter()
+                    .position(|system| *system as usize == number)?;
+                let text = |field: usize| {
+                    let from = *self.shown_at.get(agent * super::SHOWN + field)? as usize;
+                    let to = *self.shown_at.get(agent * super::SHOWN + field + 1)? as usize;
+                    self.shown.get(from..to)
+                };
+                Some(System {
+                    key,
+                    agent: text(0)?,
+                    alias: text(1)?,
+                })
+            })
     }
 
     /// Closes the inventory. `system_name` turns the site's key of an operating system into its name.

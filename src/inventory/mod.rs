@@ -16,7 +16,7 @@ mod search;
 
 use std::collections::BTreeSet;
 
-pub use builder::{AgentText, Builder, Full};
+pub use builder::{AgentText, Builder, Full, System};
 pub use search::{Found, Hit, MatchClass, Order, Rank, Request, SortKey, compare_ids};
 
 use crate::clock::Timestamp;

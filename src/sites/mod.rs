@@ -1,0 +1,190 @@
+//! The [`Site`] trait: what every product behind us answers. Adapters are folders beside this file.
+//!
+//! A site only reads. It owns no cache and no schedule beyond what its product makes slow by nature (planned work,
+//! names of operating systems); when to read is the caller's decision. Every call ends at its deadline with a
+//! [`SiteError`] that names what happened; none panics on what a site sends.
+
+pub mod decoding;
+pub mod http;
+pub mod pandora;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use url::Url;
+
+use crate::clock::{Deadline, Timestamp};
+use crate::domain::{SiteError, Status};
+use crate::inventory::Inventory;
+
+/// One monitoring installation, read through its own API.
+pub trait Site: Send + Sync + fmt::Debug {
+    /// All agents in one complete read, by the cheapest way the product has.
+    fn inventory(&self, deadline: Deadline) -> BoxFuture<'_, Result<Reading, SiteError>>;
+
+    /// One agent's modules with values, worst first, live. `inventory` tells which modules it has.
+    fn detail<'a>(
+        &'a self,
+        agent: &'a str,
+        inventory: &'a Inventory,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Detail, SiteError>>;
+
+    /// One module's stored values between two instants, oldest first.
+    fn series(
+        &self,
+        module: u64,
+        from: Timestamp,
+        to: Timestamp,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Vec<Point>, SiteError>>;
+
+    /// Planned work the site knows of. Read from the site on an interval of its own, else what was read last.
+    fn planned_work(
+        &self,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>>;
+
+    /// Every step from the name to a read, told one by one. Ends at the first that makes the next pointless.
+    fn probe<'a>(
+        &'a self,
+        tell: &'a mut (dyn FnMut(Step) + Send),
+        deadline: Deadline,
+    ) -> BoxFuture<'a, ()>;
+
+    /// Where a person sees this view in the site's own console.
+    fn link(&self, view: &View) -> Url;
+}
+
+/// What one complete read of a site gave.
+#[derive(Debug)]
+pub struct Reading {
+    /// All its agents.
+    pub inventory: Arc<Inventory>,
+    /// Bytes of the answers, after decompression.
+    pub bytes: u64,
+    /// How far the site's clock is ahead of ours (behind: negative), in milliseconds, where it tells.
+    pub skew_ms: Option<i64>,
+}
+
+/// One agent, live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detail {
+    /// Its modules, worst first.
+    pub modules: Vec<Module>,
+    /// Enabled modules left out because there are too many.
+    pub cut: usize,
+}
+
+/// One module with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Module {
+    /// Its id at the site.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: Status,
+    /// Last value, as the site writes it.
+    pub value: String,
+    /// When it last reported.
+    pub reported: Option<Timestamp>,
+    /// How often it should.
+    pub interval: Option<Duration>,
+    /// Free text of the site's administrator.
+    pub description: String,
+    /// From where to where it is `warning`, as the site writes it, where known.
+    pub warning: Option<Threshold>,
+    /// From where to where it is `critical`.
+    pub critical: Option<Threshold>,
+}
+
+/// Limits of a state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// From here.
+    pub min: f64,
+    /// To here; `None`: no upper end.
+    pub max: Option<f64>,
+    /// Outside instead of inside.
+    pub inverse: bool,
+}
+
+/// One stored value. Text modules have text values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// When.
+    pub at: Timestamp,
+    /// What, as the site writes it.
+    pub value: String,
+}
+
+/// Work announced at a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedWork {
+    /// Its id at the site.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// The group it is about, by the site's key.
+    pub group: String,
+    /// When it happens.
+    pub when: When,
+}
+
+/// When planned work happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Once.
+    Once {
+        /// From here.
+        from: Timestamp,
+        /// To here.
+        to: Timestamp,
+    },
+    /// Again and again; the site alone knows the rule well enough.
+    Recurring,
+}
+
+/// A view in a site's own console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Its first page.
+    Home,
+    /// An agent.
+    Agent(String),
+    /// An agent's modules.
+    Modules(String),
+    /// An agent's alerts.
+    Alerts(String),
+    /// An agent's events.
+    Events(String),
+    /// An agent's graphs.
+    Graphs(String),
+}
+
+/// One step of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its stable word.
+    pub name: &'static str,
+    /// What was seen, or what went wrong.
+    pub result: StepResult,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a step of a probe ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// Well, with what was seen.
+    Ok(String),
+    /// Well, but a person should know this.
+    Warning(String),
+    /// Not.
+    Failed(SiteError),
+}

@@ -1,0 +1,178 @@
+//! A Pandora FMS console as a [`Site`], through its API v1 (`include/api.php`). Facts are from consoles
+//! 7.0NG.772, 7.0NG.776 and 1.0.0 (open) that were run; API v2 has no agents in it.
+//!
+//! - `api.rs`: how a request travels. `answer.rs`: what an answer is, by its content.
+//! - `rows.rs` cuts a long answer into rows, `inventory.rs` reads them.
+//! - `systems.rs`: names of operating systems. `planned.rs`: planned work. Both read seldom.
+//! - `modules.rs`: one agent's modules, a module's series. `probe.rs`: `check`. `link.rs`: the console's views.
+
+mod answer;
+mod api;
+mod inventory;
+mod link;
+mod modules;
+mod planned;
+mod probe;
+mod rows;
+mod systems;
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use url::Url;
+
+use self::api::{Api, Op};
+use self::inventory::{Decoder, FIELDS};
+use self::planned::Planned;
+use self::systems::Systems;
+use super::decoding::{Decoding, INLINE};
+use super::http::{Answer, Clients, Http};
+use super::{Detail, PlannedWork, Point, Reading, Site, Step, StepResult, View};
+use crate::clock::{Clock, Deadline, Timestamp};
+use crate::config;
+use crate::domain::SiteError;
+use crate::inventory::{Builder, Full, Inventory};
+
+/// One console.
+#[derive(Debug)]
+pub struct Pandora {
+    api: Api,
+    public_url: Url,
+    insecure: bool,
+    max_agents: usize,
+    decoding: Arc<Decoding>,
+    systems: Systems,
+    planned: Planned,
+    clock: Clock,
+}
+
+impl Pandora {
+    /// From its configuration, or why that cannot be used.
+    pub fn new(
+        site: &config::Site,
+        clients: &Clients,
+        decoding: Arc<Decoding>,
+        clock: Clock,
+    ) -> Result<Self, SiteError> {
+        let http = Http::new(site, clients, clock)?;
+        Ok(Self {
+            api: Api::new(http, site.credentials.clone())?,
+            public_url: site.public_url.clone(),
+            insecure: site.tls.insecure,
+            max_agents: site.max_agents,
+            decoding,
+            systems: Systems::default(),
+            planned: Planned::default(),
+            clock,
+        })
+    }
+
+    /// The step `tls` of a probe that got through.
+    fn tls_state(&self) -> StepResult {
+        if self.insecure {
+            return StepResult::Warning(
+                "any certificate is believed (`tls.insecure`): anybody between may read along"
+                    .into(),
+            );
+        }
+        StepResult::Ok("the certificate is good".to_owned())
+    }
+
+    async fn read(&self, deadline: Deadline) -> Result<Reading, SiteError> {
+        let ask = |root, deadline| self.read_at(root, deadline).boxed();
+        self.api.http.in_turn(deadline, ask).await
+    }
+
+    async fn read_at(&self, root: usize, deadline: Deadline) -> Result<Reading, SiteError> {
+        let op = Op::new("tree_agents").json().other(FIELDS);
+        let answer = self.api.send(root, &op, deadline).await?;
+        let (host, skew_ms) = (answer.host.clone(), answer.skew_ms);
+        let (builder, bytes) = self.decode(answer, deadline).await?;
+        let names = self
+            .systems
+            .names(&self.api, root, &builder, deadline)
+            .await;
+        let finish = move || builder.finish(|key| names.get(key).cloned());
+        let inventory = self.decoding.run(deadline, finish).await?;
+        let inventory = inventory.map_err(|full: Full| inventory::stopped_full(full, &host))?;
+        Ok(Reading {
+            inventory: Arc::new(inventory),
+            bytes,
+            skew_ms,
+        })
+    }
+
+    /// Decodes a list while it arrives: small pieces here, large ones in a place for it.
+    async fn decode(
+        &self,
+        mut answer: Answer,
+        deadline: Deadline,
+    ) -> Result<(Builder, u64), SiteError> {
+        let mut decoder = Decoder::new(self.max_agents, &answer, self.api.login());
+        let mut piece: Vec<u8> = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            piece.extend_from_slice(&chunk);
+            if piece.len() >= INLINE {
+                let taken = std::mem::take(&mut piece);
+                let work = move || decoder.feed(&taken).map(|()| decoder);
+                decoder = self.decoding.run(deadline, work).await??;
+            }
+        }
+        decoder.feed(&piece)?;
+        Ok((decoder.finish()?, answer.bytes))
+    }
+}
+
+impl Site for Pandora {
+    fn inventory(&self, deadline: Deadline) -> BoxFuture<'_, Result<Reading, SiteError>> {
+        self.read(deadline).boxed()
+    }
+
+    fn detail<'a>(
+        &'a self,
+        agent: &'a str,
+        inventory: &'a Inventory,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<Detail, SiteError>> {
+        let ask = move |root, deadline| {
+            modules::detail(&self.api, root, agent, inventory, deadline).boxed()
+        };
+        async move { self.api.http.in_turn(deadline, ask).await }.boxed()
+    }
+
+    fn series(
+        &self,
+        module: u64,
+        from: Timestamp,
+        to: Timestamp,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Vec<Point>, SiteError>> {
+        let range = modules::Range {
+            from,
+            to,
+            now: self.clock.now(),
+        };
+        let ask =
+            move |root, deadline| modules::series(&self.api, root, module, range, deadline).boxed();
+        async move { self.api.http.in_turn(deadline, ask).await }.boxed()
+    }
+
+    fn planned_work(
+        &self,
+        deadline: Deadline,
+    ) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>> {
+        self.planned.get(&self.api, deadline).boxed()
+    }
+
+    fn probe<'a>(
+        &'a self,
+        tell: &'a mut (dyn FnMut(Step) + Send),
+        deadline: Deadline,
+    ) -> BoxFuture<'a, ()> {
+        probe::probe(self, tell, deadline).boxed()
+    }
+
+    fn link(&self, view: &View) -> Url {
+        link::link(&self.public_url, view)
+    }
+}

@@ -1,0 +1,264 @@
+//! `check` of a console, step by step, each with a remedy: name, tcp, tls, http, login, clock, read, account.
+
+use std::time::Duration;
+
+use super::Pandora;
+use super::api::{Op, Reply};
+use crate::clock::{Deadline, Stopwatch};
+use crate::domain::{ErrorCode, SiteError};
+use crate::inventory::Inventory;
+use crate::sites::{Reading, Step, StepResult};
+
+/// A clock this far off makes ages wrong enough to notice.
+const SKEW_WARNING_MS: i64 = 10_000;
+
+/// The site's newest value is this old: its data server stands still, and every state on it may be old.
+const STANDSTILL: Duration = Duration::from_secs(30 * 60);
+
+/// Reads that are only answered to an account with a right to write. Asking them changes nothing.
+/// Rights on events, downtimes and maps show in none.
+const WRITE_RIGHTS: &[(&str, &str)] = &[
+    ("pandora_servers", "agents"),
+    ("alert_action_by_group", "alerts"),
+    ("user_profiles_info", "users"),
+    ("module_groups", "settings"),
+];
+
+/// Walks the steps; at each address of the site up to its web server, then once at the one in use.
+pub(super) async fn probe(site: &Pandora, tell: &mut (dyn FnMut(Step) + Send), deadline: Deadline) {
+    let mut alive = None;
+    let count = site.api.http.roots().count();
+    for root in 0..count {
+        // The steps that take long come behind; the addresses share half of the time.
+        let part = deadline.share(2 * (count - root));
+        if site.api.http.reach(root, part, tell).await
+            && http(site, root, part, tell).await
+            && alive.is_none()
+        {
+            alive = Some(root);
+        }
+    }
+    let Some(root) = alive else { return };
+    if login(site, root, deadline, tell).await {
+        read(site, root, deadline, tell).await;
+        account(site, root, deadline, tell).await;
+        planned(site, deadline, tell).await;
+    }
+}
+
+/// TLS, the web server, the console's version and its clock.
+async fn http(
+    site: &Pandora,
+    root: usize,
+    deadline: Deadline,
+    tell: &mut (dyn FnMut(Step) + Send),
+) -> bool {
+    let watch = Stopwatch::start();
+    let answered = site.api.version(root, deadline).await;
+    let took = watch.elapsed();
+    let mut step = |name, result| tell(Step { name, result, took });
+    let https = site
+        .api
+        .http
+        .roots()
+        .nth(root)
+        .is_some_and(|url| url.scheme() == "https");
+    match answered {
+        Err(error) if error.code == ErrorCode::Tls => {
+            step("tls", StepResult::Failed(error));
+            false
+        }
+        Err(error) => {
+            if https {
+                step("tls", site.tls_state());
+            }
+            step("http", StepResult::Failed(error));
+            false
+        }
+        Ok((version, answer)) => {
+            if https {
+                step("tls", site.tls_state());
+            }
+            step(
+                "http",
+                StepResult::Ok(format!("answered by {}", answer.host)),
+            );
+            step("version", StepResult::Ok(version));
+            step("clock", clock(answer.skew_ms));
+            true
+        }
+    }
+}
+
+fn clock(skew_ms: Option<i64>) -> StepResult {
+    match skew_ms {
+        None => StepResult::Warning(
+            "the site sends no Date, so its clock cannot be compared".to_owned(),
+        ),
+        Some(skew) => {
+            let seconds = skew.abs() / 1000;
+            let direction = if skew > 0 { "ahead of" } else { "behind" };
+            if skew.abs() >= SKEW_WARNING_MS {
+                let text = format!(
+                    "the site's clock is {seconds} s {direction} ours; ages will be wrong by that"
+                );
+                StepResult::Warning(text)
+            } else {
+                StepResult::Ok(format!("{seconds} s off"))
+            }
+        }
+    }
+}
+
+async fn login(
+    site: &Pandora,
+    root: usize,
+    deadline: Deadline,
+    tell: &mut (dyn FnMut(Step) + Send),
+) -> bool {
+    let watch = Stopwatch::start();
+    let op = Op::new("test");
+    let understand = |body: &[u8]| body.starts_with(b"OK,").then_some(());
+    let result = match site.api.small(root, &op, deadline, understand).await {
+        Ok(reply) => reply.value(site.api.login(), "the console"),
+        Err(error) if error.code == ErrorCode::Timeout => Err(error.remedy(
+            "a console takes 15 s to refuse a login; if this took less, allow more time, else look at its load",
+        )),
+        Err(error) => Err(error),
+    };
+    let good = result.is_ok();
+    let result = result.map_or_else(StepResult::Failed, |()| {
+        StepResult::Ok("the account is accepted".to_owned())
+    });
+    tell(Step {
+        name: "login",
+        result,
+        took: watch.elapsed(),
+    });
+    good
+}
+
+async fn read(
+    site: &Pandora,
+    root: usize,
+    deadline: Deadline,
+    tell: &mut (dyn FnMut(Step) + Send),
+) {
+    let watch = Stopwatch::start();
+    let result = match site.read_at(root, deadline).await {
+        Err(error) => StepResult::Failed(error),
+        Ok(reading) => seen(&reading, watch.elapsed(), site),
+    };
+    tell(Step {
+        name: "read",
+        result,
+        took: watch.elapsed(),
+    });
+}
+
+fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
+    let inventory: &Inventory = &reading.inventory;
+    let mut text = format!(
+        "{} agents, {} modules, {} groups in {} ms and {} kB",
+        inventory.len(),
+        inventory.module_count(),
+        inventory.group_count(),
+        took.as_millis(),
+        reading.bytes.div_ceil(1000)
+    );
+    let complaints = inventory.complaints();
+    if inventory.is_empty() {
+        let what =
+            "the account sees no agent: give its profile `agent view` on the groups it is to see";
+        return StepResult::Warning(format!("{text}; {what}"));
+    }
+    if let Some(first) = &complaints.first {
+        text.push_str(&format!(
+            "; {} rows could not be used, the first because {first}",
+            complaints.rows
+        ));
+        return StepResult::Warning(text);
+    }
+    let age = inventory
+        .newest()
+        .map(|newest| newest.until(site.clock.now()));
+    match age.filter(|age| *age > STANDSTILL) {
+        Some(age) => {
+            let minutes = age.as_secs() / 60;
+            let what =
+                format!("its newest value is {minutes} min old: look whether its data server runs");
+            StepResult::Warning(format!("{text}; {what}"))
+        }
+        None => StepResult::Ok(text),
+    }
+}
+
+/// What the account may see, and whether it could write.
+async fn account(
+    site: &Pandora,
+    root: usize,
+    deadline: Deadline,
+    tell: &mut (dyn FnMut(Step) + Send),
+) {
+    let watch = Stopwatch::start();
+    let result = match rights(site, root, deadline).await {
+        Err(error) => StepResult::Failed(error),
+        Ok((groups, could_write)) if could_write.is_empty() => {
+            StepResult::Ok(format!("sees {groups} groups; no right to write was found"))
+        }
+        Ok((groups, could_write)) => StepResult::Warning(format!(
+            "sees {groups} groups; could write {}: a profile that only reads is enough",
+            could_write.join(", ")
+        )),
+    };
+    tell(Step {
+        name: "account",
+        result,
+        took: watch.elapsed(),
+    });
+}
+
+async fn rights(
+    site: &Pandora,
+    root: usize,
+    deadline: Deadline,
+) -> Result<(usize, Vec<&'static str>), SiteError> {
+    let groups: Reply<serde_json::Value> = site.api.json(root, Op::new("groups"), deadline).await?;
+    let groups = groups.value(site.api.login(), "the console")?;
+    // `[[id,"name"],…]`; id 0 is "All", which is listed to everybody.
+    let rows = groups.as_array().map_or(&[] as &[_], Vec::as_slice);
+    let id = |row: &serde_json::Value| {
+        row.get(0)
+            .and_then(|id| id.as_i64().or_else(|| id.as_str()?.parse().ok()))
+    };
+    let groups = rows.iter().filter(|row| id(row) != Some(0)).count();
+    let mut could_write = Vec::new();
+    for (name, right) in WRITE_RIGHTS {
+        let op = Op::new(name).id("0").json();
+        // A refusal is the good case; what cannot be understood proves nothing.
+        if let Ok(Reply::Value(())) = site.api.small(root, &op, deadline, proves_a_right).await {
+            could_write.push(*right);
+        }
+    }
+    Ok((groups, could_write))
+}
+
+/// Whether the answer holds data, as only an account with the right gets.
+fn proves_a_right(body: &[u8]) -> Option<()> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    (!text.is_empty() && !text.starts_with('<')).then_some(())
+}
+
+async fn planned(site: &Pandora, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) {
+    let watch = Stopwatch::start();
+    let result = match site.planned.get(&site.api, deadline).await {
+        Err(error) => StepResult::Failed(error),
+        Ok(work) if work.is_empty() => StepResult::Ok("none".to_owned()),
+        Ok(work) => StepResult::Ok(format!("{} entries", work.len())),
+    };
+    tell(Step {
+        name: "planned work",
+        result,
+        took: watch.elapsed(),
+    });
+}
