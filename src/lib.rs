@@ -1,8 +1,11 @@
 //! One pane over many independent monitoring installations. See `docs/architecture.md` for the map.
 
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod federation;
 pub mod inventory;
 pub mod secret;
 pub mod sites;
+pub mod wire;

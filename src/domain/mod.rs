@@ -7,10 +7,12 @@
 
 mod agent;
 mod fold;
+mod outcome;
 pub mod query;
 mod site;
 
 pub use agent::{Agent, ModuleCounts, Status};
 pub use fold::{fold, fold_into};
+pub use outcome::{Completeness, Contribution, Failure, Outcome};
 pub use query::Query;
 pub use site::{ErrorCode, SiteError, SiteId, SiteIdError, SiteKind};

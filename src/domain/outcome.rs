@@ -1,0 +1,100 @@
+//! What each site contributed to one answer, and the merged answer. A partial answer is a value, not an error.
+
+use std::time::Duration;
+
+use super::site::{SiteError, SiteId};
+use crate::clock::Timestamp;
+
+/// How a site contributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Contribution {
+    /// Its read ended during this request, or the query cannot concern it.
+    Fresh,
+    /// Rows not older than the site's `max_age`, and its last read succeeded.
+    Cached,
+    /// Rows kept although older, or the last read failed.
+    Stale,
+    /// No rows to show.
+    Failed,
+}
+
+impl Contribution {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Cached => "cached",
+            Self::Stale => "stale",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a site is missing or stale, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub error: SiteError,
+    /// When it was first seen, without a good read in between.
+    pub since: Timestamp,
+}
+
+/// What one site contributed to one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which site.
+    pub site: SiteId,
+    /// How.
+    pub contribution: Contribution,
+    /// How many of its agents match.
+    pub rows: usize,
+    /// How old its rows are; `None` without rows.
+    pub age: Option<Duration>,
+    /// How long this request waited for it.
+    pub took: Duration,
+    /// Why it is stale or failed.
+    pub failure: Option<Failure>,
+    /// What a person should know although it answered.
+    pub warning: Option<String>,
+}
+
+/// How many sites contributed how: the completeness record of every answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Completeness {
+    /// Fresh or cached.
+    pub ok: usize,
+    /// Stale.
+    pub stale: usize,
+    /// Failed.
+    pub failed: usize,
+}
+
+impl Completeness {
+    /// Of these outcomes.
+    pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
+        let mut record = Self::default();
+        for outcome in outcomes {
+            match outcome.contribution {
+                Contribution::Fresh | Contribution::Cached => record.ok += 1,
+                Contribution::Stale => record.stale += 1,
+                Contribution::Failed => record.failed += 1,
+            }
+        }
+        record
+    }
+
+    /// Whether every site is in the answer with current rows.
+    pub fn is_complete(self) -> bool {
+        self.stale == 0 && self.failed == 0
+    }
+}
+
+impl std::fmt::Display for Completeness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "ok={} stale={} failed={}",
+            self.ok, self.stale, self.failed
+        )
+    }
+}

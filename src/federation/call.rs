@@ -1,0 +1,130 @@
+//! One site, one question, one answer. There is no error path out of this file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Member, Question};
+use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
+use crate::domain::{Contribution, ErrorCode, Failure, Outcome, SiteError, SiteId};
+use crate::inventory::{Found, Inventory, Request, Visible};
+use crate::sites::Reading;
+
+/// What one site answered.
+#[derive(Clone, Debug)]
+pub struct SiteAnswer {
+    /// How it contributed.
+    pub outcome: Outcome,
+    /// Its best rows.
+    pub found: Found,
+    /// When its rows were read; without rows, now.
+    pub as_of: Timestamp,
+}
+
+impl SiteAnswer {
+    /// Of a site that has no rows to show.
+    pub(super) fn failed(site: SiteId, error: SiteError, took: Duration, now: Timestamp) -> Self {
+        let failure = Some(Failure { error, since: now });
+        let contribution = Contribution::Failed;
+        let outcome = Outcome {
+            site,
+            contribution,
+            rows: 0,
+            age: None,
+            took,
+            failure,
+            warning: None,
+        };
+        Self {
+            outcome,
+            found: Found::default(),
+            as_of: now,
+        }
+    }
+}
+
+/// A question on its way to a site.
+pub(super) struct Call {
+    pub(super) member: Arc<Member>,
+    pub(super) visible: Visible,
+    pub(super) question: Arc<Question>,
+    pub(super) deadline: Deadline,
+    pub(super) clock: Clock,
+}
+
+impl Call {
+    pub(super) async fn answer(self) -> SiteAnswer {
+        let watch = Stopwatch::start();
+        if !self
+            .question
+            .query
+            .concerns(self.member.id.as_str(), &self.member.tags)
+        {
+            return self.fresh(Found::default(), watch.elapsed(), self.clock.now(), None);
+        }
+        // What a site says is as of when it was asked.
+        let asked = self.clock.now();
+        match self.read().await {
+            Err(error) => SiteAnswer::failed(
+                self.member.id.clone(),
+                error,
+                watch.elapsed(),
+                self.clock.now(),
+            ),
+            Ok(reading) => {
+                let request = Request {
+                    query: &self.question.query,
+                    visible: &self.visible,
+                    order: self.question.order,
+                    limit: self.question.limit,
+                };
+                let found = reading.inventory.search(request);
+                self.fresh(found, watch.elapsed(), asked, warning(&reading.inventory))
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Reading, SiteError> {
+        let site = self.member.site.as_ref().map_err(Clone::clone)?;
+        let read = site.inventory(Deadline::after(self.member.timeout));
+        match tokio::time::timeout_at(self.deadline.instant(), read).await {
+            Ok(result) => result,
+            Err(_) => Err(SiteError::new(
+                ErrorCode::Timeout,
+                format!("no answer within {:?}", self.question.patience),
+            )
+            .remedy("allow more time; a console alone takes 15 s to say that it refuses a login")),
+        }
+    }
+
+    fn fresh(
+        &self,
+        found: Found,
+        took: Duration,
+        as_of: Timestamp,
+        warning: Option<String>,
+    ) -> SiteAnswer {
+        let outcome = Outcome {
+            site: self.member.id.clone(),
+            contribution: Contribution::Fresh,
+            rows: found.matched,
+            age: Some(Duration::ZERO),
+            took,
+            failure: None,
+            warning,
+        };
+        SiteAnswer {
+            outcome,
+            found,
+            as_of,
+        }
+    }
+}
+
+fn warning(inventory: &Inventory) -> Option<String> {
+    let complaints = inventory.complaints();
+    let first = complaints.first.as_ref()?;
+    Some(format!(
+        "{} rows could not be used, the first because {first}",
+        complaints.rows
+    ))
+}

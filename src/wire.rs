@@ -1,0 +1,196 @@
+//! The public JSON records: a report, an agent, an outcome. One shape for the command line, HTTP and streams.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use crate::clock::Timestamp;
+use crate::domain::{ErrorCode, ModuleCounts, Outcome, SiteId, Status};
+use crate::federation::{Report, Row};
+
+/// Where an agent can be seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Links {
+    /// The agent in our API.
+    #[serde(rename = "self")]
+    pub own: String,
+    /// Our page of it.
+    pub page: String,
+    /// Its page in the site's own console.
+    pub console: String,
+    /// Where a person is handed over to that console.
+    pub open: String,
+}
+
+/// One agent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Agent<'a> {
+    /// Id of its site.
+    pub site: &'a SiteId,
+    /// Its id there.
+    pub id: &'a str,
+    /// Technical name.
+    pub name: &'a str,
+    /// Shown name.
+    pub alias: &'a str,
+    /// Main address.
+    pub address: &'a str,
+    /// Its groups, the primary one first.
+    pub groups: &'a [String],
+    /// Operating system.
+    pub os: &'a str,
+    /// The worst of its modules.
+    pub status: Status,
+    /// Whether an alert has fired; `null` = not known.
+    pub alert_fired: Option<bool>,
+    /// Enabled modules by state.
+    pub modules: ModuleCounts,
+    /// When one of its modules last reported.
+    pub last_contact: Option<Timestamp>,
+    /// When it was read.
+    pub as_of: Timestamp,
+    /// Whether it is older than its site's `max_age`, or its site fails.
+    pub stale: bool,
+    /// Where it can be seen.
+    pub links: Links,
+}
+
+/// Why a site is missing or stale.
+#[derive(Clone, Debug, Serialize)]
+pub struct Error<'a> {
+    /// The stable word.
+    pub code: ErrorCode,
+    /// One sentence.
+    pub message: &'a str,
+    /// What a person can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<&'a str>,
+    /// When it was first seen.
+    pub since: Timestamp,
+}
+
+/// What one site contributed.
+#[derive(Clone, Debug, Serialize)]
+pub struct SiteOutcome<'a> {
+    /// Its id.
+    pub id: &'a SiteId,
+    /// `fresh`, `cached`, `stale` or `failed`.
+    pub outcome: &'static str,
+    /// How many of its agents match.
+    pub rows: usize,
+    /// Age of its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// How long the request waited for it.
+    pub took_ms: u64,
+    /// Why it is stale or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error<'a>>,
+    /// What a person should know although it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<&'a str>,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer<'a> {
+    /// The query, canonical.
+    pub query: &'a str,
+    /// How many agents match.
+    pub total: usize,
+    /// How many of them are stale.
+    pub stale_rows: usize,
+    /// Whether every site is in it with current rows.
+    pub complete: bool,
+    /// How long it took.
+    pub took_ms: u64,
+    /// The best of them.
+    pub agents: Vec<Agent<'a>>,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+    /// One for every site.
+    pub sites: Vec<SiteOutcome<'a>>,
+}
+
+/// Makes the links of rows.
+pub trait Linker {
+    /// The console's page of an agent.
+    fn console(&self, site: &SiteId, agent: &str) -> Option<Url>;
+    /// Our own address, with a slash at its end; `/` for links relative to the host.
+    fn base(&self) -> &str;
+}
+
+/// A row as a record.
+pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
+    let (site, agent, base) = (&row.site, &row.hit.agent, linker.base());
+    let id = path_segment(&agent.id);
+    Agent {
+        site,
+        id: &agent.id,
+        name: &agent.name,
+        alias: &agent.alias,
+        address: &agent.address,
+        groups: &agent.groups,
+        os: &agent.os,
+        status: agent.status,
+        alert_fired: None,
+        modules: agent.modules,
+        last_contact: agent.last_contact,
+        as_of: row.as_of,
+        stale: row.stale,
+        links: Links {
+            own: format!("{base}api/v1/sites/{site}/agents/{id}"),
+            page: format!("{base}agents/{site}/{id}"),
+            console: linker
+                .console(site, &agent.id)
+                .map(String::from)
+                .unwrap_or_default(),
+            open: format!("{base}open/{site}?view=agent:{id}"),
+        },
+    }
+}
+
+/// An outcome as a record.
+pub fn outcome(outcome: &Outcome) -> SiteOutcome<'_> {
+    SiteOutcome {
+        id: &outcome.site,
+        outcome: outcome.contribution.as_str(),
+        rows: outcome.rows,
+        age_ms: outcome.age.map(millis),
+        took_ms: millis(outcome.took),
+        error: outcome.failure.as_ref().map(|failure| Error {
+            code: failure.error.code,
+            message: &failure.error.message,
+            remedy: failure.error.remedy.as_deref(),
+            since: failure.since,
+        }),
+        warning: outcome.warning.as_deref(),
+    }
+}
+
+/// A report as a record.
+pub fn answer<'a>(report: &'a Report, took: Duration, linker: &dyn Linker) -> Answer<'a> {
+    Answer {
+        query: &report.query,
+        total: report.total,
+        stale_rows: report.stale_rows,
+        complete: report.completeness().is_complete(),
+        took_ms: millis(took),
+        agents: report.rows.iter().map(|row| agent(row, linker)).collect(),
+        next_cursor: None,
+        sites: report.sites.iter().map(outcome).collect(),
+    }
+}
+
+/// Whole milliseconds.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A text as one segment of a path or the value of a query argument.
+fn path_segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+}
