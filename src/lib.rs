@@ -1,6 +1,7 @@
 //! One pane over many independent monitoring installations. See `docs/architecture.md` for the map.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

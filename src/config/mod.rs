@@ -1,7 +1,7 @@
 //! `sites.yaml`: who we read, how, and who may see it. Checked whole; all mistakes are told at once.
 //!
-//! `load` reads the file, the `sites.d/*.yaml` beside it and every secret they name. It returns either a
-//! [`Config`] in which everything holds (ids unique, URLs normalised, secrets present) or every `Mistake`
+//! [`load`] reads the file, the `sites.d/*.yaml` beside it and every secret they name. It returns either a
+//! [`Config`] in which everything holds (ids unique, URLs normalised, secrets present) or every [`Mistake`]
 //! with file, line, site and remedy. Nothing of a secret is ever part of a message.
 //!
 //! Rules, in the order they are applied:
@@ -13,6 +13,13 @@
 //! 4. Unknown keys are refused with the nearest known one.
 //! 5. What several sites decide together: unique ids, no site under the gateway's own host name.
 
+mod check;
+mod environment;
+mod files;
+mod mistake;
+mod node;
+mod secrets;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,11 +27,23 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+pub use check::load;
+pub use mistake::{Mistake, Mistakes};
+
 use crate::domain::{SiteId, SiteKind};
 use crate::secret::{Secret, SecretUrl};
 
 /// Looks up an environment variable. Handed in, so that tests bring their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A duration as the configuration writes it (`2s`, `1m30s`), for the command line: 1 ms to 1 h.
+///
+/// # Errors
+/// What is wrong and what to write instead.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span = check::Span::millis(1, 3_600_000, "1ms to 1h");
+    check::duration(text, &span).map_err(|fault| fault.to_string())
+}
 
 /// Everything `sites.yaml` says, checked.
 #[derive(Clone, Debug)]

@@ -1,0 +1,155 @@
+//! `check`: is the configuration good, and does each site answer, step by step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
+use super::out::{self, Data, plain};
+use super::{CheckArgs, Exit, configuration};
+use crate::app::App;
+use crate::clock::{Clock, Deadline};
+use crate::config::{Config, Environment, Verifier};
+use crate::domain::{ErrorCode, SiteError};
+use crate::federation::Member;
+use crate::sites::{Step, StepResult};
+
+/// Sites probed at a time; a thousand at once would measure us, not them.
+const AT_ONCE: usize = 50;
+
+pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit {
+    let config = match configuration(&args.config, environment) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let files: Vec<_> = config
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    out::say(format_args!(
+        "{}: good, {} sites",
+        files.join(", "),
+        config.sites.len()
+    ));
+    if args.offline {
+        return Exit::Complete;
+    }
+    let app = App::new(&config, Clock::System);
+    let places = Semaphore::new(AT_ONCE);
+    let probes = app.federation.members().iter().map(|member| async {
+        // The semaphore is never closed.
+        let _place = places.acquire().await;
+        probe(member, args.deadline.unwrap_or(member.timeout)).await
+    });
+    let mut data = Data::default();
+    let mut failed = 0;
+    for ((member, site), steps) in app
+        .federation
+        .members()
+        .iter()
+        .zip(&config.sites)
+        .zip(join_all(probes).await)
+    {
+        let url = site
+            .urls
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        data.write(format_args!(
+            "{} ({}) {url}\n",
+            member.id,
+            plain(&member.name)
+        ));
+        steps.iter().for_each(|step| write_step(step, &mut data));
+        write_step(&opening(site.delegation.verifier), &mut data);
+        failed += usize::from(
+            steps
+                .iter()
+                .any(|step| matches!(step.result, StepResult::Failed(_))),
+        );
+    }
+    finish(data, &config, failed)
+}
+
+async fn probe(member: &Arc<Member>, patience: Duration) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let deadline = Deadline::after(patience);
+    match &member.site {
+        Err(error) => steps.push(Step {
+            name: "settings",
+            result: StepResult::Failed(error.clone()),
+            took: Duration::ZERO,
+        }),
+        Ok(site) => {
+            let mut tell = |step| steps.push(step);
+            let ended =
+                tokio::time::timeout_at(deadline.instant(), site.probe(&mut tell, deadline)).await;
+            if ended.is_err() {
+                let error = SiteError::new(
+                    ErrorCode::Timeout,
+                    format!("the probe did not end within {patience:?}"),
+                );
+                let result = StepResult::Failed(error.remedy("allow more time with --deadline"));
+                steps.push(Step {
+                    name: "end",
+                    result,
+                    took: patience,
+                });
+            }
+        }
+    }
+    steps
+}
+
+/// Whether a person can be handed over to the console.
+fn opening(verifier: Verifier) -> Step {
+    let text = match verifier {
+        Verifier::None => "no verifier is configured: people log in at the console",
+        Verifier::Dropin | Verifier::Gate | Verifier::Direct => {
+            "a verifier is configured; this version does not open consoles yet"
+        }
+    };
+    Step {
+        name: "opening",
+        result: StepResult::Ok(text.to_owned()),
+        took: Duration::ZERO,
+    }
+}
+
+fn write_step(step: &Step, data: &mut Data) {
+    let (word, text, remedy) = match &step.result {
+        StepResult::Ok(text) => ("ok  ", plain(text), None),
+        StepResult::Warning(text) => ("WARN", plain(text), None),
+        StepResult::Failed(error) => ("FAIL", plain(&error.to_string()), error.remedy.as_deref()),
+    };
+    data.write(format_args!(
+        "  {word} {:<12} {:>6} ms  {text}\n",
+        step.name,
+        step.took.as_millis()
+    ));
+    if let Some(remedy) = remedy {
+        data.write(format_args!(
+            "       {:<12}            remedy: {}\n",
+            "",
+            plain(remedy)
+        ));
+    }
+}
+
+fn finish(data: Data, config: &Config, failed: usize) -> Exit {
+    if let Err(error) = data.finish() {
+        out::say(format_args!("the result could not be written: {error}"));
+        return Exit::Failed;
+    }
+    if failed == 0 {
+        out::say(format_args!("all {} sites answer", config.sites.len()));
+        return Exit::Complete;
+    }
+    out::say(format_args!(
+        "{failed} of {} sites have a step that failed",
+        config.sites.len()
+    ));
+    Exit::Partial
+}

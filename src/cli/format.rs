@@ -1,0 +1,228 @@
+//! A report in each of its forms. Every form says which sites are missing: in its rows, at its end or on stderr.
+
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::out::{self, Data};
+use super::{Format, table};
+use crate::domain::Completeness;
+use crate::federation::{Report, Row, SiteAnswer};
+use crate::wire::{self, Linker};
+
+/// Writes one answer to stdout.
+pub(super) struct Writer<'a> {
+    format: Format,
+    linker: &'a dyn Linker,
+}
+
+/// One site of a stream.
+#[derive(Serialize)]
+struct SiteRecord<'a> {
+    site: &'a str,
+    #[serde(flatten)]
+    outcome: wire::SiteOutcome<'a>,
+    matched: usize,
+    agents: Vec<wire::Agent<'a>>,
+}
+
+/// The end of a stream.
+#[derive(Serialize)]
+struct SummaryRecord<'a> {
+    summary: Summary<'a>,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    query: &'a str,
+    total: usize,
+    stale_rows: usize,
+    complete: bool,
+    took_ms: u64,
+    sites: Vec<wire::SiteOutcome<'a>>,
+}
+
+/// One agent as columns of a spreadsheet.
+#[derive(Serialize)]
+struct CsvRow<'a> {
+    site: &'a str,
+    id: &'a str,
+    alias: &'a str,
+    name: &'a str,
+    address: &'a str,
+    groups: String,
+    os: &'a str,
+    status: &'static str,
+    alert_fired: Option<bool>,
+    critical: u32,
+    warning: u32,
+    unknown: u32,
+    normal: u32,
+    not_init: u32,
+    last_contact: Option<String>,
+    as_of: String,
+    stale: bool,
+    console: String,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(format: Format, linker: &'a dyn Linker) -> Self {
+        Self { format, linker }
+    }
+
+    /// One site has answered: a record, where the form is a stream.
+    pub(super) fn site(&self, answer: &SiteAnswer, progress: &out::Progress) {
+        if self.format != Format::Stream {
+            return;
+        }
+        progress.clear();
+        let site = &answer.outcome.site;
+        let rows: Vec<Row> = answer
+            .found
+            .rows
+            .iter()
+            .map(|hit| Row {
+                site: site.clone(),
+                hit: hit.clone(),
+                as_of: answer.as_of,
+                stale: false,
+            })
+            .collect();
+        let record = SiteRecord {
+            site: site.as_str(),
+            outcome: wire::outcome(&answer.outcome),
+            matched: answer.found.matched,
+            agents: rows
+                .iter()
+                .map(|row| wire::agent(row, self.linker))
+                .collect(),
+        };
+        let mut data = Data::default();
+        data.write(format_args!("{}\n", json(&record)));
+        // A reader who left is seen again, and told of, when the summary is written.
+        let _ = data.finish();
+    }
+
+    /// The whole answer; of a stream, its summary.
+    pub(super) fn report(&self, report: &Report, took: Duration) -> io::Result<()> {
+        let mut data = Data::default();
+        match self.format {
+            Format::Table => table::write(report, self.linker, &mut data),
+            Format::Json => {
+                data.write(format_args!(
+                    "{}\n",
+                    json(&wire::answer(report, took, self.linker))
+                ));
+            }
+            Format::Ndjson => {
+                for row in &report.rows {
+                    data.write(format_args!("{}\n", json(&wire::agent(row, self.linker))));
+                }
+            }
+            Format::Csv => data.write(format_args!("{}", self.csv(report)?)),
+            Format::Stream => data.write(format_args!("{}\n", json(&summary(report, took)))),
+        }
+        data.finish()
+    }
+
+    fn csv(&self, report: &Report) -> io::Result<String> {
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        for row in &report.rows {
+            csv.serialize(self.csv_row(row)).map_err(io::Error::other)?;
+        }
+        if report.rows.is_empty() {
+            csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
+        }
+        let bytes = csv
+            .into_inner()
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        let record: Completeness = report.completeness();
+        text.push_str(&format!("# Metaconsole-Sites: {record}\n"));
+        for outcome in report
+            .sites
+            .iter()
+            .filter(|outcome| outcome.failure.is_some())
+        {
+            if let Some(failure) = &outcome.failure {
+                let word = outcome.contribution.as_str();
+                let message = out::plain(&failure.error.message);
+                text.push_str(&format!(
+                    "# {} {word}: {}: {message}\n",
+                    outcome.site, failure.error.code
+                ));
+            }
+        }
+        Ok(text)
+    }
+
+    fn csv_row(&self, row: &'a Row) -> CsvRow<'a> {
+        let agent = &row.hit.agent;
+        let modules = agent.modules;
+        CsvRow {
+            site: row.site.as_str(),
+            id: &agent.id,
+            alias: &agent.alias,
+            name: &agent.name,
+            address: &agent.address,
+            groups: agent.groups.join("; "),
+            os: &agent.os,
+            status: agent.status.as_str(),
+            alert_fired: None,
+            critical: modules.critical,
+            warning: modules.warning,
+            unknown: modules.unknown,
+            normal: modules.normal,
+            not_init: modules.not_init,
+            last_contact: agent.last_contact.map(|at| at.to_string()),
+            as_of: row.as_of.to_string(),
+            stale: row.stale,
+            console: self
+                .linker
+                .console(&row.site, &agent.id)
+                .map(String::from)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// The columns, for an answer without rows.
+const CSV_HEAD: &[&str] = &[
+    "site",
+    "id",
+    "alias",
+    "name",
+    "address",
+    "groups",
+    "os",
+    "status",
+    "alert_fired",
+    "critical",
+    "warning",
+    "unknown",
+    "normal",
+    "not_init",
+    "last_contact",
+    "as_of",
+    "stale",
+    "console",
+];
+
+fn summary(report: &Report, took: Duration) -> SummaryRecord<'_> {
+    SummaryRecord {
+        summary: Summary {
+            query: &report.query,
+            total: report.total,
+            stale_rows: report.stale_rows,
+            complete: report.completeness().is_complete(),
+            took_ms: wire::millis(took),
+            sites: report.sites.iter().map(wire::outcome).collect(),
+        },
+    }
+}
+
+fn json(record: &impl Serialize) -> String {
+    // Our records hold nothing that JSON cannot: maps with text keys only.
+    serde_json::to_string(record).unwrap_or_default()
+}

@@ -1,0 +1,219 @@
+//! The command line: `search`, `where`, `check`, `demo`. Data on stdout, words on stderr; a closed pipe is no error.
+
+mod ask;
+mod check;
+mod demo;
+mod format;
+mod out;
+mod table;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config, Environment};
+use crate::inventory::Order;
+
+/// How a command ended, as the exit code that scripts can rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Answered by every site (no hit included).
+    Complete = 0,
+    /// No site answered, or our own fault.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// Answered, but some site is missing or stale; `check`: some step failed.
+    Partial = 3,
+    /// `--require all` not met: no rows.
+    NotMet = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// One pane over many independent monitoring installations.
+#[derive(Debug, Parser)]
+#[command(
+    name = "metaconsole",
+    version,
+    after_help = "Exit codes: 0 complete; 1 no site answered; \
+    2 wrong usage or configuration; 3 some site is missing or stale; 4 --require all not met."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find agents on all sites at once.
+    Search(SearchArgs),
+    /// Say on which site an agent is: its whole alias or name, whatever case or accents.
+    Where(WhereArgs),
+    /// Validate the configuration, then probe each site step by step, with a remedy for each failure.
+    Check(CheckArgs),
+    /// Start demo consoles on loopback, with nothing installed.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "sites.yaml",
+        env = "METACONSOLE_CONFIG"
+    )]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct AnswerArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How to print [default: table on a terminal, ndjson in a pipe].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// `all`: rows only when every site is in the answer.
+    #[arg(long, value_enum, default_value_t = Require::Any)]
+    require: Require,
+    /// How long to wait, for example 5s.
+    #[arg(long, value_parser = duration, default_value = "30s", value_name = "TIME")]
+    deadline: Duration,
+}
+
+#[derive(Debug, Args)]
+struct SearchArgs {
+    #[command(flatten)]
+    answer: AnswerArgs,
+    /// Which rows come first.
+    #[arg(long, value_enum, default_value_t = Sort::Rank)]
+    sort: Sort,
+    /// At most so many rows [default: 100 in a table or stream, else all].
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Words to find, for example: web status:critical -group:lab "two words". Nothing finds everything.
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct WhereArgs {
+    #[command(flatten)]
+    answer: AnswerArgs,
+    /// Alias or name.
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Only validate the configuration; ask no site.
+    #[arg(long)]
+    offline: bool,
+    /// How long each site may take, for example 60s [default: its own `timeout`].
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// The consoles listen on the ports behind this one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Columns for people.
+    Table,
+    /// One report with rows and outcomes.
+    Json,
+    /// One agent a line; outcomes on stderr.
+    Ndjson,
+    /// Columns for spreadsheets; the completeness record in comment lines at the end.
+    Csv,
+    /// One record a site as it answers, then a summary.
+    Stream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Require {
+    /// Whatever answers.
+    Any,
+    /// Every site.
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// Best match, then worst status, then alias.
+    Rank,
+    /// Worst status, then alias.
+    Status,
+    /// Shown name.
+    Alias,
+    /// Technical name.
+    Name,
+    /// Site, then id.
+    Id,
+}
+
+impl From<Sort> for Order {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Rank => Self::Rank,
+            Sort::Status => Self::Status,
+            Sort::Alias => Self::Alias,
+            Sort::Name => Self::Name,
+            Sort::Id => Self::Id,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+}
+
+/// Runs the command line `arguments` (the program's name first).
+pub async fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment<'_>,
+) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout and are no mistake; a closed pipe neither.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Complete
+            };
+        }
+    };
+    match cli.command {
+        Command::Search(args) => ask::search(args, environment).await,
+        Command::Where(args) => ask::locate(args, environment).await,
+        Command::Check(args) => check::check(args, environment).await,
+        Command::Demo(args) => demo::demo(args).await,
+    }
+}
+
+/// The configuration; every mistake in it is told.
+fn configuration(args: &ConfigArgs, environment: Environment<'_>) -> Result<Config, Exit> {
+    config::load(&args.config, environment).map_err(|mistakes| {
+        out::say(format_args!("{mistakes}"));
+        Exit::Usage
+    })
+}

@@ -1,0 +1,89 @@
+//! Where words and data go: a closed pipe ends the output quietly, colour only reaches a terminal.
+
+use std::fmt::{Arguments, Display};
+use std::io::{self, IsTerminal as _, Write};
+
+/// A line for a person, on stderr.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Data, on stdout. After the pipe was closed, nothing more is written, and that is no error.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    failed: Option<io::Error>,
+}
+
+impl Data {
+    /// Writes a piece.
+    pub(super) fn write(&mut self, piece: Arguments<'_>) {
+        if self.failed.is_none() {
+            self.failed = anstream::stdout().write_fmt(piece).err();
+        }
+    }
+
+    /// What went wrong, other than that nobody wanted more.
+    pub(super) fn finish(mut self) -> Result<(), io::Error> {
+        if self.failed.is_none() {
+            self.failed = anstream::stdout().flush().err();
+        }
+        match self.failed {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a person reads stdout.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A line on stderr that is written over and over while waiting; only on a terminal.
+#[derive(Debug)]
+pub(super) struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            shown: io::stderr().is_terminal(),
+        }
+    }
+
+    pub(super) fn show(&self, line: Arguments<'_>) {
+        if self.shown {
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        self.show(format_args!(""));
+    }
+}
+
+/// A text of a site on a terminal: what would move the cursor, colour the screen or turn the direction of writing
+/// is shown as a replacement character.
+pub(super) fn plain(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars()
+        .map(|c| if hostile(c) { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_site_cannot_drive_the_terminal() {
+        assert_eq!(
+            plain("a\x1b[31mb\r\n\u{202e}c ñ 日本"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}\u{fffd}c ñ 日本"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! `tls:` of a site.
+
+use std::path::Path;
+
+use crate::config::Tls;
+use crate::config::files;
+use crate::config::mistake::Fault;
+use crate::secret::Secret;
+
+use super::address;
+use super::fields::{Fields, Keys};
+use super::gateway::path;
+use super::values;
+
+pub(crate) const KEYS: Keys = Keys::of(&["ca_file", "server_name", "client_cert", "insecure"]);
+
+/// A bundle of every public authority has a quarter of this.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Reads the map; None when there is none.
+pub(crate) fn read(fields: &Fields<'_>) -> Option<Tls> {
+    let tls = fields.map("tls", &KEYS)?;
+    let folder = tls.scope.folder();
+    let ca_file = |text: &str| authorities(folder, text);
+    let client_cert = |text: &str| certificate_and_key(folder, text);
+    Some(Tls {
+        ca_pem: tls.value("ca_file", ca_file),
+        server_name: tls.value("server_name", address::server_name),
+        client_pem: tls.value("client_cert", client_cert),
+        insecure: tls.value("insecure", values::flag).unwrap_or(false),
+    })
+}
+
+fn authorities(folder: &Path, text: &str) -> Result<Vec<u8>, Fault> {
+    let file = folder.join(path(text)?);
+    let pem = files::read(&file, MAX_BYTES)?.bytes;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(pem),
+        _ => Err(
+            Fault::new(format!("{} holds no certificate", file.display()))
+                .remedy("give a file in PEM form"),
+        ),
+    }
+}
+
+fn certificate_and_key(folder: &Path, text: &str) -> Result<Secret, Fault> {
+    let file = folder.join(path(text)?);
+    let pem = files::read(&file, MAX_BYTES)?.bytes;
+    let holds_both = reqwest::Identity::from_pem(&pem).is_ok();
+    match String::from_utf8(pem) {
+        Ok(pem) if holds_both => Ok(Secret::new(pem)),
+        _ => Err(Fault::new(format!(
+            "{} does not hold both a certificate and its key",
+            file.display()
+        ))
+        .remedy("put both in PEM form into one file")),
+    }
+}

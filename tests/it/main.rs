@@ -1,0 +1,10 @@
+//! The one integration test binary: everything from outside, through the public interface.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; clippy.toml allows it only inside the test functions themselves"
+)]
+
+mod config_errors;
