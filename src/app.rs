@@ -30,54 +30,26 @@ impl App {
         let clients = Clients::new(&config.gateway.id);
         let places = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Decoding::new(places));
-        let members: Vec<Member> = config
-            .sites
-            .iter()
-            .map(|site| member(site, &clients, &decoding, clock))
-            .collect();
-        let sites = members
-            .iter()
-            .filter_map(|m| Some((m.id.clone(), m.site.clone().ok()?)))
-            .collect();
+        let members: Vec<Member> = config.sites.iter().map(|site| member(site, &clients, &decoding, clock)).collect();
+        let sites = members.iter().filter_map(|m| Some((m.id.clone(), m.site.clone().ok()?))).collect();
         let federation = Federation::new(members, clock);
-        Self {
-            federation,
-            sites,
-            public_url: config.gateway.public_url.to_string(),
-        }
+        Self { federation, sites, public_url: config.gateway.public_url.to_string() }
     }
 }
 
-fn member(
-    site: &config::Site,
-    clients: &Clients,
-    decoding: &Arc<Decoding>,
-    clock: Clock,
-) -> Member {
+fn member(site: &config::Site, clients: &Clients, decoding: &Arc<Decoding>, clock: Clock) -> Member {
     let adapter = || -> Result<Arc<dyn Site>, SiteError> {
         match site.kind {
-            SiteKind::Pandora => Ok(Arc::new(Pandora::new(
-                site,
-                clients,
-                Arc::clone(decoding),
-                clock,
-            )?)),
+            SiteKind::Pandora => Ok(Arc::new(Pandora::new(site, clients, Arc::clone(decoding), clock)?)),
         }
     };
-    let paused = || {
-        SiteError::new(ErrorCode::Paused, "paused in the configuration")
-            .remedy("remove `paused: true`")
-    };
+    let paused = || SiteError::new(ErrorCode::Paused, "paused in the configuration").remedy("remove `paused: true`");
     Member {
         id: site.id.clone(),
         name: site.name.clone(),
         tags: site.tags.clone(),
         timeout: site.timeout,
-        site: if site.paused {
-            Err(paused())
-        } else {
-            adapter()
-        },
+        site: if site.paused { Err(paused()) } else { adapter() },
     }
 }
 

@@ -69,10 +69,7 @@ pub enum Clock {
 impl Clock {
     /// A clock that begins at `start` now and advances with tokio's time, paused or not.
     pub fn following(start: Timestamp) -> Self {
-        Self::Following {
-            start,
-            origin: Instant::now(),
-        }
+        Self::Following { start, origin: Instant::now() }
     }
 
     /// The time now.
@@ -85,9 +82,7 @@ impl Clock {
             },
             Self::Following { start, origin } => {
                 let passed = Instant::now().saturating_duration_since(*origin);
-                start
-                    .0
-                    .saturating_add(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
+                start.0.saturating_add(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
             }
         };
         Timestamp(millis)
@@ -145,14 +140,8 @@ mod tests {
 
     #[test]
     fn a_timestamp_reads_as_rfc_3339() {
-        assert_eq!(
-            Timestamp::from_secs(1_795_404_681).to_string(),
-            "2026-11-23T03:31:21Z"
-        );
-        assert_eq!(
-            Timestamp::from_secs(i64::MAX).to_string(),
-            "9223372036854775 s after 1970"
-        );
+        assert_eq!(Timestamp::from_secs(1_795_404_681).to_string(), "2026-11-23T03:31:21Z");
+        assert_eq!(Timestamp::from_secs(i64::MAX).to_string(), "9223372036854775 s after 1970");
     }
 
     #[tokio::test(start_paused = true)]

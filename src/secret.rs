@@ -74,9 +74,6 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         let url = SecretUrl::new(Url::parse("socks5://ana:hunter2@proxy:1080/x?y=z").unwrap());
-        assert_eq!(
-            format!("{url} {url:?}"),
-            "socks5://proxy:1080 socks5://proxy:1080"
-        );
+        assert_eq!(format!("{url} {url:?}"), "socks5://proxy:1080 socks5://proxy:1080");
     }
 }

@@ -142,10 +142,7 @@ pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
         links: Links {
             own: format!("{base}api/v1/sites/{site}/agents/{id}"),
             page: format!("{base}agents/{site}/{id}"),
-            console: linker
-                .console(site, &agent.id)
-                .map(String::from)
-                .unwrap_or_default(),
+            console: linker.console(site, &agent.id).map(String::from).unwrap_or_default(),
             open: format!("{base}open/{site}?view=agent:{id}"),
         },
     }
@@ -190,7 +187,5 @@ pub fn millis(duration: Duration) -> u64 {
 
 /// A text as one segment of a path or the value of a query argument.
 fn path_segment(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }

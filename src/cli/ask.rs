@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::format::Writer;
+use super::table::Columns;
 use super::{AnswerArgs, Exit, Format, Require, SearchArgs, WhereArgs, configuration, out};
 use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
@@ -24,19 +25,23 @@ pub(super) async fn search(args: SearchArgs, environment: Environment<'_>) -> Ex
             return Exit::Usage;
         }
     };
-    answer(
-        args.answer,
-        query,
-        args.sort.into(),
-        args.limit,
-        environment,
-    )
-    .await
+    let order = args.sort.into();
+    let asked = Asked { query, order, limit: args.limit, columns: Columns::Compare };
+    answer(args.answer, asked, environment).await
 }
 
 pub(super) async fn locate(args: WhereArgs, environment: Environment<'_>) -> Exit {
     let query = Query::named(&args.name);
-    answer(args.answer, query, Order::Rank, None, environment).await
+    let asked = Asked { query, order: Order::Rank, limit: None, columns: Columns::Open };
+    answer(args.answer, asked, environment).await
+}
+
+/// What a command asks for.
+struct Asked {
+    query: Query,
+    order: Order,
+    limit: Option<usize>,
+    columns: Columns,
 }
 
 /// Shows the mistake below the query.
@@ -44,48 +49,28 @@ fn point_at(line: &str, error: &QueryError) {
     // A long query would wrap, and the mark would point nowhere.
     let shown = out::plain(line);
     if shown.chars().count() <= 200 {
-        let before: String = shown
-            .chars()
-            .take(error.position.saturating_sub(1))
-            .collect();
+        let before: String = shown.chars().take(error.position.saturating_sub(1)).collect();
         let width = unicode_width::UnicodeWidthStr::width(before.as_str());
         out::say(format_args!("{shown}\n{:width$}^", ""));
     }
     out::say(out::plain(&error.to_string()));
 }
 
-async fn answer(
-    args: AnswerArgs,
-    query: Query,
-    order: Order,
-    limit: Option<usize>,
-    environment: Environment<'_>,
-) -> Exit {
+async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) -> Exit {
     let config = match configuration(&args.config, environment) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let format = args.format.unwrap_or(if out::is_terminal() {
-        Format::Table
-    } else {
-        Format::Ndjson
-    });
+    let format = args.format.unwrap_or(if out::is_terminal() { Format::Table } else { Format::Ndjson });
     if format == Format::Stream && args.require == Require::All {
-        out::say(
-            "a stream shows rows before all sites have answered, so it cannot require all; choose another format",
-        );
+        out::say("a stream shows rows before all sites have answered, so it cannot require all; choose another format");
         return Exit::Usage;
     }
     let few = matches!(format, Format::Table | Format::Stream);
-    let limit = limit.unwrap_or(if few { ROWS } else { usize::MAX });
+    let limit = asked.limit.unwrap_or(if few { ROWS } else { usize::MAX });
     let app = App::new(&config, Clock::System);
-    let question = Question {
-        query,
-        order,
-        limit,
-        patience: args.deadline,
-    };
-    let writer = Writer::new(format, &app);
+    let question = Question { query: asked.query, order: asked.order, limit, patience: args.deadline };
+    let writer = Writer::new(format, asked.columns, &app);
     let (report, took) = ask(&app, &question, &writer).await;
     finish(&report, took, args.require, writer)
 }
@@ -99,10 +84,7 @@ async fn ask(app: &App, question: &Question, writer: &Writer<'_>) -> (Report, Du
     let mut merge = Merge::new(question);
     let all = answers.pending();
     loop {
-        progress.show(format_args!(
-            "{} of {all} sites have answered",
-            all - answers.pending()
-        ));
+        progress.show(format_args!("{} of {all} sites have answered", all - answers.pending()));
         let Some(answer) = answers.next().await else {
             break;
         };
@@ -116,20 +98,14 @@ async fn ask(app: &App, question: &Question, writer: &Writer<'_>) -> (Report, Du
 fn finish(report: &Report, took: Duration, require: Require, writer: Writer<'_>) -> Exit {
     let record = report.completeness();
     let met = require == Require::Any || record.is_complete();
-    let written = if met {
-        writer.report(report, took)
-    } else {
-        Ok(())
-    };
+    let written = if met { writer.report(report, took) } else { Ok(()) };
     missing(report);
     if let Err(error) = written {
         out::say(format_args!("the answer could not be written: {error}"));
         return Exit::Failed;
     }
     if !met {
-        out::say(format_args!(
-            "--require all is not met ({record}), so no rows are shown"
-        ));
+        out::say(format_args!("--require all is not met ({record}), so no rows are shown"));
         return Exit::NotMet;
     }
     if record.is_complete() {
@@ -146,50 +122,29 @@ fn finish(report: &Report, took: Duration, require: Require, writer: Writer<'_>)
 fn missing(report: &Report) {
     for outcome in &report.sites {
         if let Some(warning) = &outcome.warning {
-            out::say(format_args!(
-                "{}: warning: {}",
-                outcome.site,
-                out::plain(warning)
-            ));
+            out::say(format_args!("{}: warning: {}", outcome.site, out::plain(warning)));
         }
-        if matches!(
-            outcome.contribution,
-            Contribution::Stale | Contribution::Failed
-        ) {
+        if matches!(outcome.contribution, Contribution::Stale | Contribution::Failed) {
             say_missing(outcome);
         }
     }
     let record = report.completeness();
     if !record.is_complete() && record.ok + record.stale > 0 {
         let sites = report.sites.len();
-        let nothing = if report.total == 0 {
-            "; nothing found does not mean that there is nothing"
-        } else {
-            ""
-        };
-        out::say(format_args!(
-            "{} of {sites} sites are in the answer{nothing}",
-            record.ok + record.stale
-        ));
+        let nothing = if report.total == 0 { "; nothing found does not mean that there is nothing" } else { "" };
+        out::say(format_args!("{} of {sites} sites are in the answer{nothing}", record.ok + record.stale));
     }
 }
 
 fn say_missing(outcome: &Outcome) {
-    let word = if outcome.contribution == Contribution::Stale {
-        "stale"
-    } else {
-        "missing"
-    };
+    let word = if outcome.contribution == Contribution::Stale { "stale" } else { "missing" };
     let Some(failure) = &outcome.failure else {
         out::say(format_args!("{}: {word}", outcome.site));
         return;
     };
     let error = &failure.error;
     let message = out::plain(&error.message);
-    out::say(format_args!(
-        "{}: {word} since {}: {}: {message}",
-        outcome.site, failure.since, error.code
-    ));
+    out::say(format_args!("{}: {word} since {}: {}: {message}", outcome.site, failure.since, error.code));
     if let Some(remedy) = &error.remedy {
         out::say(format_args!("    remedy: {}", out::plain(remedy)));
     }

@@ -23,16 +23,8 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let files: Vec<_> = config
-        .files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    out::say(format_args!(
-        "{}: good, {} sites",
-        files.join(", "),
-        config.sites.len()
-    ));
+    let files: Vec<_> = config.files.iter().map(|file| file.display().to_string()).collect();
+    out::say(format_args!("{}: good, {} sites", files.join(", "), config.sites.len()));
     if args.offline {
         return Exit::Complete;
     }
@@ -45,30 +37,12 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
     });
     let mut data = Data::default();
     let mut failed = 0;
-    for ((member, site), steps) in app
-        .federation
-        .members()
-        .iter()
-        .zip(&config.sites)
-        .zip(join_all(probes).await)
-    {
-        let url = site
-            .urls
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        data.write(format_args!(
-            "{} ({}) {url}\n",
-            member.id,
-            plain(&member.name)
-        ));
+    for ((member, site), steps) in app.federation.members().iter().zip(&config.sites).zip(join_all(probes).await) {
+        let url = site.urls.first().map(ToString::to_string).unwrap_or_default();
+        data.write(format_args!("{} ({}) {url}\n", member.id, plain(&member.name)));
         steps.iter().for_each(|step| write_step(step, &mut data));
         write_step(&opening(site.delegation.verifier), &mut data);
-        failed += usize::from(
-            steps
-                .iter()
-                .any(|step| matches!(step.result, StepResult::Failed(_))),
-        );
+        failed += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Failed(_))));
     }
     finish(data, &config, failed)
 }
@@ -77,26 +51,16 @@ async fn probe(member: &Arc<Member>, patience: Duration) -> Vec<Step> {
     let mut steps = Vec::new();
     let deadline = Deadline::after(patience);
     match &member.site {
-        Err(error) => steps.push(Step {
-            name: "settings",
-            result: StepResult::Failed(error.clone()),
-            took: Duration::ZERO,
-        }),
+        Err(error) => {
+            steps.push(Step { name: "settings", result: StepResult::Failed(error.clone()), took: Duration::ZERO })
+        }
         Ok(site) => {
             let mut tell = |step| steps.push(step);
-            let ended =
-                tokio::time::timeout_at(deadline.instant(), site.probe(&mut tell, deadline)).await;
+            let ended = tokio::time::timeout_at(deadline.instant(), site.probe(&mut tell, deadline)).await;
             if ended.is_err() {
-                let error = SiteError::new(
-                    ErrorCode::Timeout,
-                    format!("the probe did not end within {patience:?}"),
-                );
+                let error = SiteError::new(ErrorCode::Timeout, format!("the probe did not end within {patience:?}"));
                 let result = StepResult::Failed(error.remedy("allow more time with --deadline"));
-                steps.push(Step {
-                    name: "end",
-                    result,
-                    took: patience,
-                });
+                steps.push(Step { name: "end", result, took: patience });
             }
         }
     }
@@ -111,11 +75,7 @@ fn opening(verifier: Verifier) -> Step {
             "a verifier is configured; this version does not open consoles yet"
         }
     };
-    Step {
-        name: "opening",
-        result: StepResult::Ok(text.to_owned()),
-        took: Duration::ZERO,
-    }
+    Step { name: "opening", result: StepResult::Ok(text.to_owned()), took: Duration::ZERO }
 }
 
 fn write_step(step: &Step, data: &mut Data) {
@@ -124,17 +84,9 @@ fn write_step(step: &Step, data: &mut Data) {
         StepResult::Warning(text) => ("WARN", plain(text), None),
         StepResult::Failed(error) => ("FAIL", plain(&error.to_string()), error.remedy.as_deref()),
     };
-    data.write(format_args!(
-        "  {word} {:<12} {:>6} ms  {text}\n",
-        step.name,
-        step.took.as_millis()
-    ));
+    data.write(format_args!("  {word} {:<12} {:>6} ms  {text}\n", step.name, step.took.as_millis()));
     if let Some(remedy) = remedy {
-        data.write(format_args!(
-            "       {:<12}            remedy: {}\n",
-            "",
-            plain(remedy)
-        ));
+        data.write(format_args!("       {:<12}            remedy: {}\n", "", plain(remedy)));
     }
 }
 
@@ -147,9 +99,6 @@ fn finish(data: Data, config: &Config, failed: usize) -> Exit {
         out::say(format_args!("all {} sites answer", config.sites.len()));
         return Exit::Complete;
     }
-    out::say(format_args!(
-        "{failed} of {} sites have a step that failed",
-        config.sites.len()
-    ));
+    out::say(format_args!("{failed} of {} sites have a step that failed", config.sites.len()));
     Exit::Partial
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Format;
 use super::out::{self, Data};
-use super::{Format, table};
+use super::table::{self, Columns};
 use crate::domain::Completeness;
 use crate::federation::{Report, Row, SiteAnswer};
 use crate::wire::{self, Linker};
@@ -14,6 +15,7 @@ use crate::wire::{self, Linker};
 /// Writes one answer to stdout.
 pub(super) struct Writer<'a> {
     format: Format,
+    columns: Columns,
     linker: &'a dyn Linker,
 }
 
@@ -67,8 +69,8 @@ struct CsvRow<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(format: Format, linker: &'a dyn Linker) -> Self {
-        Self { format, linker }
+    pub(super) fn new(format: Format, columns: Columns, linker: &'a dyn Linker) -> Self {
+        Self { format, columns, linker }
     }
 
     /// One site has answered: a record, where the form is a stream.
@@ -82,21 +84,13 @@ impl<'a> Writer<'a> {
             .found
             .rows
             .iter()
-            .map(|hit| Row {
-                site: site.clone(),
-                hit: hit.clone(),
-                as_of: answer.as_of,
-                stale: false,
-            })
+            .map(|hit| Row { site: site.clone(), hit: hit.clone(), as_of: answer.as_of, stale: false })
             .collect();
         let record = SiteRecord {
             site: site.as_str(),
             outcome: wire::outcome(&answer.outcome),
             matched: answer.found.matched,
-            agents: rows
-                .iter()
-                .map(|row| wire::agent(row, self.linker))
-                .collect(),
+            agents: rows.iter().map(|row| wire::agent(row, self.linker)).collect(),
         };
         let mut data = Data::default();
         data.write(format_args!("{}\n", json(&record)));
@@ -108,12 +102,9 @@ impl<'a> Writer<'a> {
     pub(super) fn report(&self, report: &Report, took: Duration) -> io::Result<()> {
         let mut data = Data::default();
         match self.format {
-            Format::Table => table::write(report, self.linker, &mut data),
+            Format::Table => table::write(report, self.columns, self.linker, &mut data),
             Format::Json => {
-                data.write(format_args!(
-                    "{}\n",
-                    json(&wire::answer(report, took, self.linker))
-                ));
+                data.write(format_args!("{}\n", json(&wire::answer(report, took, self.linker))));
             }
             Format::Ndjson => {
                 for row in &report.rows {
@@ -134,24 +125,15 @@ impl<'a> Writer<'a> {
         if report.rows.is_empty() {
             csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
         }
-        let bytes = csv
-            .into_inner()
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        let bytes = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
         let mut text = String::from_utf8_lossy(&bytes).into_owned();
         let record: Completeness = report.completeness();
         text.push_str(&format!("# Metaconsole-Sites: {record}\n"));
-        for outcome in report
-            .sites
-            .iter()
-            .filter(|outcome| outcome.failure.is_some())
-        {
+        for outcome in report.sites.iter().filter(|outcome| outcome.failure.is_some()) {
             if let Some(failure) = &outcome.failure {
                 let word = outcome.contribution.as_str();
                 let message = out::plain(&failure.error.message);
-                text.push_str(&format!(
-                    "# {} {word}: {}: {message}\n",
-                    outcome.site, failure.error.code
-                ));
+                text.push_str(&format!("# {} {word}: {}: {message}\n", outcome.site, failure.error.code));
             }
         }
         Ok(text)
@@ -178,11 +160,7 @@ impl<'a> Writer<'a> {
             last_contact: agent.last_contact.map(|at| at.to_string()),
             as_of: row.as_of.to_string(),
             stale: row.stale,
-            console: self
-                .linker
-                .console(&row.site, &agent.id)
-                .map(String::from)
-                .unwrap_or_default(),
+            console: self.linker.console(&row.site, &agent.id).map(String::from).unwrap_or_default(),
         }
     }
 }

@@ -66,12 +66,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// The configuration.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "sites.yaml",
-        env = "METACONSOLE_CONFIG"
-    )]
+    #[arg(long, value_name = "FILE", default_value = "sites.yaml", env = "METACONSOLE_CONFIG")]
     config: PathBuf,
 }
 
@@ -186,27 +181,22 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs the command line `arguments` (the program's name first).
-pub async fn run(
-    arguments: impl IntoIterator<Item = OsString>,
-    environment: Environment<'_>,
-) -> Exit {
+pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment<'_>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments.first().map_or_else(|| PathBuf::from("metaconsole"), PathBuf::from);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout and are no mistake; a closed pipe neither.
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Complete
-            };
+            return if error.use_stderr() { Exit::Usage } else { Exit::Complete };
         }
     };
     match cli.command {
         Command::Search(args) => ask::search(args, environment).await,
         Command::Where(args) => ask::locate(args, environment).await,
         Command::Check(args) => check::check(args, environment).await,
-        Command::Demo(args) => demo::demo(args).await,
+        Command::Demo(args) => demo::demo(args, &program).await,
     }
 }
 

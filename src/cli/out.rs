@@ -47,9 +47,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self {
-            shown: io::stderr().is_terminal(),
-        }
+        Self { shown: io::stderr().is_terminal() }
     }
 
     pub(super) fn show(&self, line: Arguments<'_>) {
@@ -70,9 +68,7 @@ pub(super) fn plain(text: &str) -> String {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
-    text.chars()
-        .map(|c| if hostile(c) { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if hostile(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -81,9 +77,6 @@ mod tests {
 
     #[test]
     fn a_text_of_a_site_cannot_drive_the_terminal() {
-        assert_eq!(
-            plain("a\x1b[31mb\r\n\u{202e}c ñ 日本"),
-            "a\u{fffd}[31mb\u{fffd}\u{fffd}\u{fffd}c ñ 日本"
-        );
+        assert_eq!(plain("a\x1b[31mb\r\n\u{202e}c ñ 日本"), "a\u{fffd}[31mb\u{fffd}\u{fffd}\u{fffd}c ñ 日本");
     }
 }

@@ -11,27 +11,29 @@ use crate::wire::Linker;
 /// A wider cell is cut, with a mark.
 const WIDEST: usize = 40;
 
-const HEAD: [&str; 7] = [
-    "STATUS", "SITE", "AGENT", "ADDRESS", "GROUPS", "MODULES", "CONSOLE",
-];
+/// What is asked for decides the columns: a list to compare, or the way to one agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Columns {
+    /// `search`: groups and modules.
+    Compare,
+    /// `where`: the console's link, last and never cut: it is there to be opened.
+    Open,
+}
 
-/// The console's link is last and never cut: it is there to be opened.
-const LINK: usize = 6;
+const COLUMNS: usize = 6;
 
-pub(super) fn write(report: &Report, linker: &dyn Linker, data: &mut Data) {
-    let rows: Vec<[String; 7]> = report.rows.iter().map(|row| cells(row, linker)).collect();
-    let widths: Vec<usize> = (0..LINK).map(|column| width(&rows, column)).collect();
+const COMPARE: [&str; COLUMNS] = ["STATUS", "SITE", "AGENT", "ADDRESS", "GROUPS", "MODULES"];
+const OPEN: [&str; COLUMNS] = ["STATUS", "SITE", "AGENT", "ADDRESS", "OS", "CONSOLE"];
+
+pub(super) fn write(report: &Report, columns: Columns, linker: &dyn Linker, data: &mut Data) {
+    let head = if columns == Columns::Open { OPEN } else { COMPARE };
+    let rows: Vec<[String; COLUMNS]> = report.rows.iter().map(|row| cells(row, columns, linker)).collect();
+    let widths: Vec<usize> = (0..COLUMNS).map(|column| width(&rows, head, column)).collect();
     if !rows.is_empty() {
-        data.write(format_args!(
-            "{}\n",
-            line(&HEAD.map(str::to_owned), &widths, Style::new().bold())
-        ));
+        data.write(format_args!("{}\n", line(&head.map(str::to_owned), &widths, Style::new().bold())));
     }
     for (row, cells) in report.rows.iter().zip(&rows) {
-        data.write(format_args!(
-            "{}\n",
-            line(cells, &widths, colour(row.hit.agent.status))
-        ));
+        data.write(format_args!("{}\n", line(cells, &widths, colour(row.hit.agent.status))));
     }
     let all = report.total;
     let words = match (report.rows.len(), all) {
@@ -43,21 +45,23 @@ pub(super) fn write(report: &Report, linker: &dyn Linker, data: &mut Data) {
     super::out::say(words);
 }
 
-fn cells(row: &Row, linker: &dyn Linker) -> [String; 7] {
+fn cells(row: &Row, columns: Columns, linker: &dyn Linker) -> [String; COLUMNS] {
     let agent = &row.hit.agent;
-    let link = linker
-        .console(&row.site, &agent.id)
-        .map(String::from)
-        .unwrap_or_default();
     let stale = if row.stale { " (stale)" } else { "" };
+    let (fifth, last) = match columns {
+        Columns::Compare => (agent.groups.join(", "), modules(agent.modules)),
+        Columns::Open => {
+            let link = linker.console(&row.site, &agent.id);
+            (agent.os.clone(), link.map(String::from).unwrap_or_default())
+        }
+    };
     [
         format!("{}{stale}", agent.status.as_str()),
         row.site.to_string(),
         cut(&plain(&agent.alias)),
         cut(&plain(&agent.address)),
-        cut(&plain(&agent.groups.join(", "))),
-        modules(agent.modules),
-        link,
+        cut(&plain(&fifth)),
+        plain(&last),
     ]
 }
 
@@ -70,16 +74,8 @@ fn modules(counts: ModuleCounts) -> String {
         (counts.normal, "normal"),
         (counts.not_init, "not_init"),
     ];
-    let shown: Vec<_> = each
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, word)| format!("{n} {word}"))
-        .collect();
-    if shown.is_empty() {
-        "none".to_owned()
-    } else {
-        shown.join(", ")
-    }
+    let shown: Vec<_> = each.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 fn colour(status: Status) -> Style {
@@ -93,29 +89,22 @@ fn colour(status: Status) -> Style {
     Style::new().fg_color(Some(Color::Ansi(colour)))
 }
 
-fn width(rows: &[[String; 7]], column: usize) -> usize {
-    let head = HEAD.get(column).map_or(0, |head| head.width());
-    rows.iter()
-        .filter_map(|row| row.get(column))
-        .map(|cell| cell.width())
-        .max()
-        .unwrap_or(0)
-        .max(head)
+fn width(rows: &[[String; COLUMNS]], head: [&str; COLUMNS], column: usize) -> usize {
+    let head = head.get(column).map_or(0, |head| head.width());
+    rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0).max(head)
 }
 
 /// The first cell in the colour, the others padded behind it.
-fn line(cells: &[String; 7], widths: &[usize], style: Style) -> String {
+fn line(cells: &[String; COLUMNS], widths: &[usize], style: Style) -> String {
     let mut line = String::new();
     for (column, cell) in cells.iter().enumerate() {
-        let padding = widths
-            .get(column)
-            .map_or(0, |width| width.saturating_sub(cell.width()));
+        let padding = widths.get(column).map_or(0, |width| width.saturating_sub(cell.width()));
         if column == 0 {
             line.push_str(&format!("{style}{cell}{style:#}"));
         } else {
             line.push_str(cell);
         }
-        if column < LINK {
+        if column + 1 < COLUMNS {
             line.extend(std::iter::repeat_n(' ', padding + 2));
         }
     }
@@ -151,11 +140,7 @@ mod tests {
 
     #[test]
     fn counts_read_worst_first() {
-        let counts = ModuleCounts {
-            critical: 1,
-            normal: 4,
-            ..ModuleCounts::default()
-        };
+        let counts = ModuleCounts { critical: 1, normal: 4, ..ModuleCounts::default() };
         assert_eq!(modules(counts), "1 critical, 4 normal");
         assert_eq!(modules(ModuleCounts::default()), "none");
     }

@@ -34,13 +34,10 @@ pub(crate) fn whole_name(text: &str) -> Option<&str> {
 /// The value of a variable; unset and empty are mistakes that name it.
 pub(crate) fn look_up(name: &str, environment: Environment<'_>) -> Result<String, Fault> {
     match environment(name) {
-        None => Err(
-            Fault::new(format!("the environment variable `{name}` is not set"))
-                .remedy("set it before the start"),
-        ),
-        Some(value) if value.is_empty() => Err(Fault::new(format!(
-            "the environment variable `{name}` is empty"
-        ))),
+        None => {
+            Err(Fault::new(format!("the environment variable `{name}` is not set")).remedy("set it before the start"))
+        }
+        Some(value) if value.is_empty() => Err(Fault::new(format!("the environment variable `{name}` is empty"))),
         Some(value) => Ok(value),
     }
 }
@@ -75,9 +72,7 @@ mod tests {
         let expand = |text| expand(text, &environment);
         assert_eq!(expand("x${A}y$$${B_2}").unwrap(), "x1y$${A}");
         assert_eq!(expand("plain").unwrap(), "plain");
-        for bad in [
-            "$", "$A", "${", "${}", "${A", "${a-b}", "${1}", "a${NOT}", "${EMPTY}",
-        ] {
+        for bad in ["$", "$A", "${", "${}", "${A", "${a-b}", "${1}", "a${NOT}", "${EMPTY}"] {
             assert!(expand(bad).is_err(), "{bad}");
         }
     }

@@ -21,24 +21,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Content, Fault> {
         return Err(cannot_read(path, ErrorKind::IsADirectory));
     }
     let mut bytes = Vec::new();
-    let size = file
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(fault)?;
+    let size = file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(fault)?;
     if u64::try_from(size).is_ok_and(|size| size > limit) {
         let message = format!("{} is larger than {limit} bytes", path.display());
         return Err(Fault::new(message));
     }
-    Ok(Content {
-        bytes,
-        open_to_others: is_open(&metadata),
-    })
+    Ok(Content { bytes, open_to_others: is_open(&metadata) })
 }
 
 /// Like [`read`], for text.
 pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, Fault> {
-    String::from_utf8(read(path, limit)?.bytes)
-        .map_err(|_| Fault::new("not UTF-8").remedy("save the file as UTF-8"))
+    String::from_utf8(read(path, limit)?.bytes).map_err(|_| Fault::new("not UTF-8").remedy("save the file as UTF-8"))
 }
 
 /// Why a file or folder could not be read. The reasons are ours: those of the system differ between systems.

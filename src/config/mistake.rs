@@ -48,9 +48,7 @@ pub struct Mistakes(pub Vec<Mistake>);
 impl Mistakes {
     /// Sorted, and each told once: several sites can run into the same line of `defaults:`.
     pub(crate) fn sorted(mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort_by(|a, b| {
-            (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message))
-        });
+        mistakes.sort_by(|a, b| (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message)));
         mistakes.dedup();
         Self(mistakes)
     }
@@ -80,10 +78,7 @@ pub(crate) struct Fault {
 impl Fault {
     /// Without a remedy.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            remedy: None,
-        }
+        Self { message: message.into(), remedy: None }
     }
 
     /// With what to write instead.
@@ -119,21 +114,12 @@ mod tests {
     #[test]
     fn a_mistake_is_one_line() {
         let mut one = mistake("sites.yaml", 12, 5);
-        assert_eq!(
-            one.to_string(),
-            "sites.yaml:12:5: unknown key `timout`; write `timeout`"
-        );
+        assert_eq!(one.to_string(), "sites.yaml:12:5: unknown key `timout`; write `timeout`");
         one.site = Some("madrid".to_owned());
         one.remedy = None;
-        assert_eq!(
-            one.to_string(),
-            "sites.yaml:12:5: site madrid: unknown key `timout`"
-        );
+        assert_eq!(one.to_string(), "sites.yaml:12:5: site madrid: unknown key `timout`");
         one.line = 0;
-        assert_eq!(
-            one.to_string(),
-            "sites.yaml: site madrid: unknown key `timout`"
-        );
+        assert_eq!(one.to_string(), "sites.yaml: site madrid: unknown key `timout`");
     }
 
     #[test]
@@ -146,18 +132,7 @@ mod tests {
             mistake("a.yaml", 9, 3),
         ];
         let sorted = Mistakes::sorted(many).0;
-        let places: Vec<_> = sorted
-            .iter()
-            .map(|m| (m.file.to_str().unwrap(), m.line, m.column))
-            .collect();
-        assert_eq!(
-            places,
-            [
-                ("a.yaml", 9, 3),
-                ("a.yaml", 9, 7),
-                ("a.yaml", 10, 1),
-                ("b.yaml", 1, 1)
-            ]
-        );
+        let places: Vec<_> = sorted.iter().map(|m| (m.file.to_str().unwrap(), m.line, m.column)).collect();
+        assert_eq!(places, [("a.yaml", 9, 3), ("a.yaml", 9, 7), ("a.yaml", 10, 1), ("b.yaml", 1, 1)]);
     }
 }

@@ -24,10 +24,7 @@ impl Place {
 
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
-        Self {
-            line: location.line(),
-            column: location.column(),
-        }
+        Self { line: location.line(), column: location.column() }
     }
 }
 
@@ -76,8 +73,9 @@ pub(crate) fn read(source: &str) -> Result<Node, (Place, Fault)> {
 fn syntax_fault(error: &Error) -> (Place, Fault) {
     let place = error.location().map_or(Place::FILE, Place::from);
     let fault = match error {
-        Error::MultipleDocuments { .. } => Fault::new("a second YAML document begins here")
-            .remedy("keep one document per file and remove `---`"),
+        Error::MultipleDocuments { .. } => {
+            Fault::new("a second YAML document begins here").remedy("keep one document per file and remove `---`")
+        }
         Error::UnsupportedTag { .. } => {
             Fault::new("YAML tags are not understood").remedy("remove the `!` and its word")
         }
@@ -90,9 +88,7 @@ fn syntax_fault(error: &Error) -> (Place, Fault) {
         | Error::AliasReplayStackDepthExceeded { .. } => {
             Fault::new("too large, too deeply nested, or too many aliases")
         }
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            Fault::new("an alias leads back to itself")
-        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => Fault::new("an alias leads back to itself"),
         Error::AliasError { error, .. } => return (place, syntax_fault(error).1),
         other => not_yaml(&other.to_string()),
     };
@@ -110,9 +106,7 @@ fn not_yaml(message: &str) -> Fault {
 
 /// The reader's words without the place (we have it) and without anything it quotes from the file.
 fn without_excerpt(message: &str) -> &str {
-    let words = message
-        .split_once(" at line ")
-        .map_or(message, |(words, _)| words);
+    let words = message.split_once(" at line ").map_or(message, |(words, _)| words);
     let words = words.split('`').next().unwrap_or(words);
     words.trim_end_matches([' ', ':'])
 }
@@ -123,9 +117,7 @@ fn node(source: &str, spanned: Spanned<Shape>) -> Node {
         Shape::Empty => Value::Empty,
         Shape::Text(text) => Value::Text(text),
         Shape::Typed(read) => Value::Text(as_written(source, spanned.defined).unwrap_or(read)),
-        Shape::List(items) => {
-            Value::List(items.into_iter().map(|item| node(source, item)).collect())
-        }
+        Shape::List(items) => Value::List(items.into_iter().map(|item| node(source, item)).collect()),
         Shape::Map(entries) => {
             let entry = |(key, value)| entry(node(source, key), node(source, value));
             Value::Map(entries.into_iter().map(entry).collect())
@@ -139,11 +131,7 @@ fn entry(key: Node, value: Node) -> Entry {
         Value::Text(text) => Some(text),
         Value::Empty | Value::List(_) | Value::Map(_) => None,
     };
-    Entry {
-        place: key.place,
-        key: text,
-        value,
-    }
+    Entry { place: key.place, key: text, value }
 }
 
 /// The characters of a plain scalar that the reader took for a number or a truth value.
@@ -226,10 +214,7 @@ mod tests {
 
     fn entries(source: &str) -> Vec<Entry> {
         match read(source) {
-            Ok(Node {
-                value: Value::Map(entries),
-                ..
-            }) => entries,
+            Ok(Node { value: Value::Map(entries), .. }) => entries,
             _ => panic!("no map"),
         }
     }
@@ -249,10 +234,7 @@ mod tests {
         let texts: Vec<&str> = entries.iter().map(text).collect();
         assert_eq!(
             texts,
-            [
-                "007", "1e5", "no", "2026a", "0x1F", "True", "-1_000", ".inf", "1e999", "it's",
-                "7", "12:30", "9"
-            ]
+            ["007", "1e5", "no", "2026a", "0x1F", "True", "-1_000", ".inf", "1e999", "it's", "7", "12:30", "9"]
         );
         assert_eq!(entries[12].key.as_deref(), Some("8"));
     }
@@ -260,10 +242,7 @@ mod tests {
     #[test]
     fn places_count_characters_from_one() {
         let entries = entries("é: ñ\nb: [x,  y]\nb: 2\n");
-        let places: Vec<_> = entries
-            .iter()
-            .map(|e| (e.place.line, e.place.column, e.value.place.column))
-            .collect();
+        let places: Vec<_> = entries.iter().map(|e| (e.place.line, e.place.column, e.value.place.column)).collect();
         assert_eq!(places, [(1, 1, 4), (2, 1, 4), (3, 1, 4)]);
         let Value::List(items) = &entries[1].value.value else {
             panic!("no list");

@@ -32,16 +32,13 @@ pub(crate) fn is_reference(text: &str) -> bool {
 }
 
 /// Fetches the secret that `text` points to; files are relative to `folder`.
-pub(crate) fn fetch(
-    text: &str,
-    folder: &Path,
-    environment: Environment<'_>,
-) -> Result<Found, Fault> {
+pub(crate) fn fetch(text: &str, folder: &Path, environment: Environment<'_>) -> Result<Found, Fault> {
     match source(text) {
         Some(Source::Variable(name)) => from_variable(name, environment),
         Some(Source::File(path)) => from_file(&folder.join(path)),
-        None => Err(Fault::new("a secret must not be written here")
-            .remedy("write exactly one `${NAME}` or `file:PATH`")),
+        None => {
+            Err(Fault::new("a secret must not be written here").remedy("write exactly one `${NAME}` or `file:PATH`"))
+        }
     }
 }
 
@@ -56,22 +53,17 @@ fn source(text: &str) -> Option<Source<'_>> {
 fn from_variable(name: &str, environment: Environment<'_>) -> Result<Found, Fault> {
     let value = look_up(name, environment)?;
     if value.contains(char::is_control) {
-        let message =
-            format!("the environment variable `{name}` holds a line break or control character");
+        let message = format!("the environment variable `{name}` holds a line break or control character");
         return Err(Fault::new(message));
     }
-    Ok(Found {
-        secret: Secret::new(value),
-        open_to_others: false,
-    })
+    Ok(Found { secret: Secret::new(value), open_to_others: false })
 }
 
 fn from_file(path: &Path) -> Result<Found, Fault> {
     let content = files::read(path, MAX_BYTES)?;
     let shown = path.display();
-    let text = String::from_utf8(content.bytes).map_err(|_| {
-        Fault::new(format!("{shown} is not text")).remedy("keep the secret as text, such as base64")
-    })?;
+    let text = String::from_utf8(content.bytes)
+        .map_err(|_| Fault::new(format!("{shown} is not text")).remedy("keep the secret as text, such as base64"))?;
     let value = without_newline(&text);
     if value.is_empty() {
         return Err(Fault::new(format!("{shown} is empty")));
@@ -80,10 +72,7 @@ fn from_file(path: &Path) -> Result<Found, Fault> {
         let message = format!("{shown} holds more than one line, or a control character");
         return Err(Fault::new(message));
     }
-    Ok(Found {
-        secret: Secret::new(value),
-        open_to_others: content.open_to_others,
-    })
+    Ok(Found { secret: Secret::new(value), open_to_others: content.open_to_others })
 }
 
 fn without_newline(text: &str) -> &str {
@@ -113,30 +102,20 @@ mod tests {
     #[test]
     fn a_secret_comes_whole_from_one_place() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, content) in [
-            ("unix", "hunter2\n"),
-            ("dos", "hunter2\r\n"),
-            ("none", "hunter2"),
-        ] {
+        for (name, content) in [("unix", "hunter2\n"), ("dos", "hunter2\r\n"), ("none", "hunter2")] {
             std::fs::write(folder.path().join(name), content).unwrap();
             let text = format!("file:{name}");
             assert_eq!(fetched(&text, folder.path()).unwrap(), "hunter2", "{name}");
         }
-        assert_eq!(
-            fetched("${TOKEN}", folder.path()).unwrap(),
-            "from-environment"
-        );
+        assert_eq!(fetched("${TOKEN}", folder.path()).unwrap(), "from-environment");
     }
 
     #[test]
     fn what_is_refused_is_not_repeated() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, content) in [
-            ("two", "hunter2\n\n"),
-            ("bell", "hunter2\u{7}"),
-            ("empty", "\n"),
-            ("return", "hunter2\r"),
-        ] {
+        for (name, content) in
+            [("two", "hunter2\n\n"), ("bell", "hunter2\u{7}"), ("empty", "\n"), ("return", "hunter2\r")]
+        {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
         for bad in [

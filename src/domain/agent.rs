@@ -131,13 +131,7 @@ mod tests {
     fn an_agents_status_is_its_worst_module() {
         let mut counts = ModuleCounts::default();
         assert_eq!(counts.worst(), Status::NotInit);
-        let by_severity = [
-            Status::NotInit,
-            Status::Normal,
-            Status::Unknown,
-            Status::Warning,
-            Status::Critical,
-        ];
+        let by_severity = [Status::NotInit, Status::Normal, Status::Unknown, Status::Warning, Status::Critical];
         for state in by_severity {
             counts.add(state);
             assert_eq!(counts.worst(), state);

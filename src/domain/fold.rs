@@ -20,11 +20,7 @@ pub fn fold_into(text: &str, into: &mut String) {
         into.extend(text.chars().map(|c| c.to_ascii_lowercase()));
         return;
     }
-    let plain = text
-        .nfd()
-        .filter(|c| !is_accent(*c))
-        .flat_map(char::to_lowercase)
-        .nfd();
+    let plain = text.nfd().filter(|c| !is_accent(*c)).flat_map(char::to_lowercase).nfd();
     for c in plain.filter(|c| !is_accent(*c)).nfc() {
         match spelled(c) {
             Some(plain) => into.push_str(plain),

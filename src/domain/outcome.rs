@@ -91,10 +91,6 @@ impl Completeness {
 
 impl std::fmt::Display for Completeness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "ok={} stale={} failed={}",
-            self.ok, self.stale, self.failed
-        )
+        write!(f, "ok={} stale={} failed={}", self.ok, self.stale, self.failed)
     }
 }

@@ -104,10 +104,7 @@ impl ErrorCode {
 
     /// Whether another address of the same site may do better. Credentials, rights and sizes are the same everywhere.
     pub const fn is_of_the_address(self) -> bool {
-        matches!(
-            self,
-            Self::Timeout | Self::Unreachable | Self::Tls | Self::BadAnswer
-        )
+        matches!(self, Self::Timeout | Self::Unreachable | Self::Tls | Self::BadAnswer)
     }
 }
 
@@ -134,11 +131,7 @@ pub struct SiteError {
 impl SiteError {
     /// Without a remedy.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            remedy: None,
-        }
+        Self { code, message: message.into(), remedy: None }
     }
 
     /// With what a person can do about it.

@@ -25,20 +25,8 @@ impl SiteAnswer {
     pub(super) fn failed(site: SiteId, error: SiteError, took: Duration, now: Timestamp) -> Self {
         let failure = Some(Failure { error, since: now });
         let contribution = Contribution::Failed;
-        let outcome = Outcome {
-            site,
-            contribution,
-            rows: 0,
-            age: None,
-            took,
-            failure,
-            warning: None,
-        };
-        Self {
-            outcome,
-            found: Found::default(),
-            as_of: now,
-        }
+        let outcome = Outcome { site, contribution, rows: 0, age: None, took, failure, warning: None };
+        Self { outcome, found: Found::default(), as_of: now }
     }
 }
 
@@ -54,22 +42,13 @@ pub(super) struct Call {
 impl Call {
     pub(super) async fn answer(self) -> SiteAnswer {
         let watch = Stopwatch::start();
-        if !self
-            .question
-            .query
-            .concerns(self.member.id.as_str(), &self.member.tags)
-        {
+        if !self.question.query.concerns(self.member.id.as_str(), &self.member.tags) {
             return self.fresh(Found::default(), watch.elapsed(), self.clock.now(), None);
         }
         // What a site says is as of when it was asked.
         let asked = self.clock.now();
         match self.read().await {
-            Err(error) => SiteAnswer::failed(
-                self.member.id.clone(),
-                error,
-                watch.elapsed(),
-                self.clock.now(),
-            ),
+            Err(error) => SiteAnswer::failed(self.member.id.clone(), error, watch.elapsed(), self.clock.now()),
             Ok(reading) => {
                 let request = Request {
                     query: &self.question.query,
@@ -88,21 +67,12 @@ impl Call {
         let read = site.inventory(Deadline::after(self.member.timeout));
         match tokio::time::timeout_at(self.deadline.instant(), read).await {
             Ok(result) => result,
-            Err(_) => Err(SiteError::new(
-                ErrorCode::Timeout,
-                format!("no answer within {:?}", self.question.patience),
-            )
-            .remedy("allow more time; a console alone takes 15 s to say that it refuses a login")),
+            Err(_) => Err(SiteError::new(ErrorCode::Timeout, format!("no answer within {:?}", self.question.patience))
+                .remedy("allow more time; a console alone takes 15 s to say that it refuses a login")),
         }
     }
 
-    fn fresh(
-        &self,
-        found: Found,
-        took: Duration,
-        as_of: Timestamp,
-        warning: Option<String>,
-    ) -> SiteAnswer {
+    fn fresh(&self, found: Found, took: Duration, as_of: Timestamp, warning: Option<String>) -> SiteAnswer {
         let outcome = Outcome {
             site: self.member.id.clone(),
             contribution: Contribution::Fresh,
@@ -112,19 +82,12 @@ impl Call {
             failure: None,
             warning,
         };
-        SiteAnswer {
-            outcome,
-            found,
-            as_of,
-        }
+        SiteAnswer { outcome, found, as_of }
     }
 }
 
 fn warning(inventory: &Inventory) -> Option<String> {
     let complaints = inventory.complaints();
     let first = complaints.first.as_ref()?;
-    Some(format!(
-        "{} rows could not be used, the first because {first}",
-        complaints.rows
-    ))
+    Some(format!("{} rows could not be used, the first because {first}", complaints.rows))
 }

@@ -57,11 +57,7 @@ pub struct Merge {
 impl Merge {
     /// For a question's answers.
     pub fn new(question: &Question) -> Self {
-        Self {
-            query: question.query.to_string(),
-            limit: question.limit,
-            sites: BTreeMap::new(),
-        }
+        Self { query: question.query.to_string(), limit: question.limit, sites: BTreeMap::new() }
     }
 
     /// Takes one site's answer.
@@ -71,25 +67,14 @@ impl Merge {
 
     /// The report of what came.
     pub fn finish(self) -> Report {
-        let mut report = Report {
-            query: self.query,
-            total: 0,
-            stale_rows: 0,
-            rows: Vec::new(),
-            sites: Vec::new(),
-        };
+        let mut report = Report { query: self.query, total: 0, stale_rows: 0, rows: Vec::new(), sites: Vec::new() };
         for (site, answer) in self.sites {
             let stale = answer.outcome.contribution == Contribution::Stale;
             report.total += answer.found.matched;
             report.stale_rows += if stale { answer.found.matched } else { 0 };
             let as_of = answer.as_of;
             let rows = answer.found.rows.into_iter();
-            report.rows.extend(rows.map(|hit| Row {
-                site: site.clone(),
-                hit,
-                as_of,
-                stale,
-            }));
+            report.rows.extend(rows.map(|hit| Row { site: site.clone(), hit, as_of, stale }));
             report.sites.push(answer.outcome);
         }
         // Each site's rows are a sorted run, which this sort takes as such.
@@ -102,11 +87,7 @@ impl Merge {
 fn compare(a: &Row, b: &Row) -> Ordering {
     let by_site = || a.site.cmp(&b.site);
     let by_id = || compare_ids(&a.hit.agent.id, &b.hit.agent.id);
-    a.hit
-        .key
-        .cmp(&b.hit.key)
-        .then_with(by_site)
-        .then_with(by_id)
+    a.hit.key.cmp(&b.hit.key).then_with(by_site).then_with(by_id)
 }
 
 #[cfg(test)]
@@ -121,32 +102,14 @@ mod tests {
 
     fn question(limit: usize) -> Question {
         let query = Query::parse("a").unwrap();
-        Question {
-            query,
-            order: Order::Rank,
-            limit,
-            patience: Duration::from_secs(1),
-        }
+        Question { query, order: Order::Rank, limit, patience: Duration::from_secs(1) }
     }
 
-    fn answer(
-        site: &str,
-        contribution: Contribution,
-        names: &[String],
-        question: &Question,
-    ) -> SiteAnswer {
+    fn answer(site: &str, contribution: Contribution, names: &[String], question: &Question) -> SiteAnswer {
         let mut builder = Builder::new(100);
         for (id, name) in names.iter().enumerate() {
             let id = id.to_string();
-            builder
-                .agent(AgentText {
-                    id: &id,
-                    alias: name,
-                    name,
-                    address: "",
-                    system: "",
-                })
-                .unwrap();
+            builder.agent(AgentText { id: &id, alias: name, name, address: "", system: "" }).unwrap();
         }
         let inventory = builder.finish(|_| None).unwrap();
         let found = inventory.search(Request {
@@ -164,11 +127,7 @@ mod tests {
             failure: None,
             warning: None,
         };
-        SiteAnswer {
-            outcome,
-            found,
-            as_of: Timestamp::from_secs(1),
-        }
+        SiteAnswer { outcome, found, as_of: Timestamp::from_secs(1) }
     }
 
     #[test]
@@ -180,17 +139,8 @@ mod tests {
         merge.fold(answer("c", Contribution::Failed, &[], &question));
         merge.fold(answer("a", Contribution::Fresh, &names, &question));
         let report = merge.finish();
-        assert_eq!(
-            (report.total, report.stale_rows, report.rows.len()),
-            (4, 2, 1)
-        );
-        assert_eq!(
-            (
-                report.rows[0].site.as_str(),
-                report.rows[0].hit.agent.alias.as_str()
-            ),
-            ("a", "a")
-        );
+        assert_eq!((report.total, report.stale_rows, report.rows.len()), (4, 2, 1));
+        assert_eq!((report.rows[0].site.as_str(), report.rows[0].hit.agent.alias.as_str()), ("a", "a"));
         assert_eq!(report.completeness().to_string(), "ok=1 stale=1 failed=1");
     }
 

@@ -76,10 +76,7 @@ pub struct Answers {
 impl Federation {
     /// Of these sites.
     pub fn new(members: Vec<Member>, clock: Clock) -> Self {
-        Self {
-            members: members.into_iter().map(Arc::new).collect(),
-            clock,
-        }
+        Self { members: members.into_iter().map(Arc::new).collect(), clock }
     }
 
     /// Its sites, in the order of the configuration.
@@ -89,15 +86,8 @@ impl Federation {
 
     /// As somebody sees it who may see everything.
     pub fn everything(&self) -> View<'_> {
-        let members = self
-            .members
-            .iter()
-            .map(|member| (member, Visible::All))
-            .collect();
-        View {
-            members,
-            clock: self.clock,
-        }
+        let members = self.members.iter().map(|member| (member, Visible::All)).collect();
+        View { members, clock: self.clock }
     }
 }
 
@@ -106,11 +96,7 @@ impl View<'_> {
     pub fn ask(&self, question: &Question) -> Answers {
         let question = Arc::new(question.clone());
         let deadline = Deadline::after(question.patience);
-        let mut answers = Answers {
-            tasks: JoinSet::new(),
-            asked: HashMap::new(),
-            clock: self.clock,
-        };
+        let mut answers = Answers { tasks: JoinSet::new(), asked: HashMap::new(), clock: self.clock };
         for (member, visible) in &self.members {
             let call = call::Call {
                 member: Arc::clone(member),
@@ -149,16 +135,8 @@ impl Answers {
             Err(crash) => {
                 // A fault of ours; the site is missing all the same, and is named.
                 let site = self.asked.get(&crash.id())?.clone();
-                let error = SiteError::new(
-                    ErrorCode::BadAnswer,
-                    "reading it failed by a fault of this program",
-                );
-                Some(SiteAnswer::failed(
-                    site,
-                    error.remedy("please report it"),
-                    Duration::ZERO,
-                    self.clock.now(),
-                ))
+                let error = SiteError::new(ErrorCode::BadAnswer, "reading it failed by a fault of this program");
+                Some(SiteAnswer::failed(site, error.remedy("please report it"), Duration::ZERO, self.clock.now()))
             }
         }
     }

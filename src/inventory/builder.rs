@@ -108,17 +108,11 @@ impl Builder {
             return Ok(*number);
         }
         if self.seen.len() >= self.max_agents {
-            return Err(Full {
-                agents: Some(self.seen.len() + 1),
-            });
+            return Err(Full { agents: Some(self.seen.len() + 1) });
         }
         let number = u32::try_from(self.seen.len()).map_err(|_| Full { agents: None })?;
         self.seen.insert(text.id.into(), number);
-        let alias = if text.alias.is_empty() {
-            text.name
-        } else {
-            text.alias
-        };
+        let alias = if text.alias.is_empty() { text.name } else { text.alias };
         for shown in [text.id, alias, text.name, text.address] {
             self.shown_at.push(position(&self.shown)?);
             self.shown.push_str(cut(shown));
@@ -129,8 +123,7 @@ impl Builder {
             self.folded.push(END);
         }
         let system = cut(text.system);
-        self.system
-            .push(self.systems.number(system, || system.to_owned()));
+        self.system.push(self.systems.number(system, || system.to_owned()));
         self.primary.push(None);
         self.newest.push(0);
         Ok(number)
@@ -174,48 +167,28 @@ impl Builder {
 
     /// The operating systems met, each with the first agent that has it.
     pub fn systems(&self) -> impl Iterator<Item = System<'_>> {
-        self.systems
-            .labels
-            .iter()
-            .enumerate()
-            .filter_map(|(number, key)| {
-                let agent = self
-                    .system
-                    .iter()
-                    .position(|system| *system as usize == number)?;
-                let text = |field: usize| {
-                    let from = *self.shown_at.get(agent * super::SHOWN + field)? as usize;
-                    let to = *self.shown_at.get(agent * super::SHOWN + field + 1)? as usize;
-                    self.shown.get(from..to)
-                };
-                Some(System {
-                    key,
-                    agent: text(0)?,
-                    alias: text(1)?,
-                })
-            })
+        self.systems.labels.iter().enumerate().filter_map(|(number, key)| {
+            let agent = self.system.iter().position(|system| *system as usize == number)?;
+            let text = |field: usize| {
+                let from = *self.shown_at.get(agent * super::SHOWN + field)? as usize;
+                let to = *self.shown_at.get(agent * super::SHOWN + field + 1)? as usize;
+                self.shown.get(from..to)
+            };
+            Some(System { key, agent: text(0)?, alias: text(1)? })
+        })
     }
 
     /// Closes the inventory. `system_name` turns the site's key of an operating system into its name.
-    pub fn finish(
-        mut self,
-        system_name: impl Fn(&str) -> Option<String>,
-    ) -> Result<Inventory, Full> {
+    pub fn finish(mut self, system_name: impl Fn(&str) -> Option<String>) -> Result<Inventory, Full> {
         let agents = self.newest.len();
         self.shown_at.push(position(&self.shown)?);
         self.folded_at.push(position(&self.folded)?);
         let (modules, modules_at, status) = pack_modules(std::mem::take(&mut self.modules), agents);
-        let (group_set, group_sets) =
-            collect_sets(std::mem::take(&mut self.memberships), &self.primary);
+        let (group_set, group_sets) = collect_sets(std::mem::take(&mut self.memberships), &self.primary);
         let mut by_id: Vec<u32> = (0..u32::try_from(agents).unwrap_or(u32::MAX)).collect();
-        let id =
-            |index: &u32| super::slice(&self.shown, &self.shown_at, *index as usize * super::SHOWN);
+        let id = |index: &u32| super::slice(&self.shown, &self.shown_at, *index as usize * super::SHOWN);
         by_id.sort_unstable_by(|a, b| id(a).cmp(id(b)));
-        let systems = self
-            .systems
-            .labels
-            .into_iter()
-            .map(|key| system_name(&key).unwrap_or(key));
+        let systems = self.systems.labels.into_iter().map(|key| system_name(&key).unwrap_or(key));
         let mut inventory = Inventory {
             shown: self.shown,
             shown_at: self.shown_at,
@@ -252,10 +225,7 @@ impl Inventory {
 }
 
 /// Sorts modules under their agents, keeps the last row of each, and derives every agent's status.
-fn pack_modules(
-    mut met: Vec<(u32, PackedModule)>,
-    agents: usize,
-) -> (Vec<PackedModule>, Vec<u32>, Vec<Status>) {
+fn pack_modules(mut met: Vec<(u32, PackedModule)>, agents: usize) -> (Vec<PackedModule>, Vec<u32>, Vec<Status>) {
     met.sort_by_key(|(agent, module)| (*agent, module.id()));
     let mut modules: Vec<PackedModule> = Vec::with_capacity(met.len());
     let mut modules_at = Vec::with_capacity(agents + 1);
@@ -266,19 +236,13 @@ fn pack_modules(
         modules_at.push(u32::try_from(start).unwrap_or(u32::MAX));
         while let Some((_, module)) = rows.next_if(|(of, _)| *of as usize == agent) {
             let repeated = modules.len() > start;
-            match modules
-                .last_mut()
-                .filter(|last| repeated && last.id() == module.id())
-            {
+            match modules.last_mut().filter(|last| repeated && last.id() == module.id()) {
                 Some(last) => *last = module,
                 None => modules.push(module),
             }
         }
         let mut counts = ModuleCounts::default();
-        modules
-            .iter()
-            .skip(start)
-            .for_each(|module| counts.add(module.state()));
+        modules.iter().skip(start).for_each(|module| counts.add(module.state()));
         status.push(counts.worst());
     }
     modules_at.push(u32::try_from(modules.len()).unwrap_or(u32::MAX));

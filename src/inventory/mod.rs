@@ -109,9 +109,7 @@ impl PackedModule {
 
     fn state(self) -> Status {
         let index = (self.0 & 7) as usize;
-        Status::WORST_FIRST
-            .get(index)
-            .map_or(Status::NotInit, |(_, state)| *state)
+        Status::WORST_FIRST.get(index).map_or(Status::NotInit, |(_, state)| *state)
     }
 }
 
@@ -144,10 +142,7 @@ impl Inventory {
 
     /// When the site's newest module reported. Long ago means that the site's own data server stands still.
     pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
-            .iter()
-            .max()
-            .and_then(|newest| timestamp(*newest))
+        self.newest.iter().max().and_then(|newest| timestamp(*newest))
     }
 
     /// Rows that could not be used.
@@ -157,14 +152,9 @@ impl Inventory {
 
     /// Bytes held, spare capacity included.
     pub fn bytes(&self) -> usize {
-        let words =
-            self.shown_at.capacity() + self.folded_at.capacity() + self.group_set.capacity();
+        let words = self.shown_at.capacity() + self.folded_at.capacity() + self.group_set.capacity();
         let more = self.system.capacity() + self.newest.capacity() + self.modules_at.capacity();
-        let sets: usize = self
-            .group_sets
-            .iter()
-            .map(|set| set.capacity() * 4 + 24)
-            .sum();
+        let sets: usize = self.group_sets.iter().map(|set| set.capacity() * 4 + 24).sum();
         self.shown.capacity()
             + self.folded.capacity()
             + (words + more + self.by_id.capacity()) * 4
@@ -192,24 +182,15 @@ impl Inventory {
         let Some(index) = self.position(agent) else {
             return Vec::new();
         };
-        let mut modules: Vec<_> = self
-            .modules_of(index)
-            .iter()
-            .map(|m| (m.state().index(), m.id(), m.state()))
-            .collect();
+        let mut modules: Vec<_> =
+            self.modules_of(index).iter().map(|m| (m.state().index(), m.id(), m.state())).collect();
         modules.sort_unstable_by_key(|(severity, id, _)| (*severity, *id));
         modules.truncate(limit);
-        modules
-            .into_iter()
-            .map(|(_, id, state)| (id, state))
-            .collect()
+        modules.into_iter().map(|(_, id, state)| (id, state)).collect()
     }
 
     fn position(&self, id: &str) -> Option<usize> {
-        let at = self
-            .by_id
-            .binary_search_by(|index| self.shown(*index as usize, 0).cmp(id))
-            .ok()?;
+        let at = self.by_id.binary_search_by(|index| self.shown(*index as usize, 0).cmp(id)).ok()?;
         self.by_id.get(at).map(|index| *index as usize)
     }
 
@@ -243,23 +224,14 @@ impl Inventory {
         for module in self.modules_of(index) {
             modules.add(module.state());
         }
-        let groups = self
-            .groups_of(index)
-            .iter()
-            .filter(|group| shown.group(**group));
+        let groups = self.groups_of(index).iter().filter(|group| shown.group(**group));
         Agent {
             id: self.shown(index, 0).to_owned(),
             alias: self.shown(index, 1).to_owned(),
             name: self.shown(index, 2).to_owned(),
             address: self.shown(index, 3).to_owned(),
-            groups: groups
-                .filter_map(|g| self.groups.get(*g as usize))
-                .map(|g| g.shown.clone())
-                .collect(),
-            os: self
-                .system_of(index)
-                .map(|os| os.shown.clone())
-                .unwrap_or_default(),
+            groups: groups.filter_map(|g| self.groups.get(*g as usize)).map(|g| g.shown.clone()).collect(),
+            os: self.system_of(index).map(|os| os.shown.clone()).unwrap_or_default(),
             status: self.status.get(index).copied().unwrap_or(Status::NotInit),
             modules,
             last_contact: self.newest.get(index).copied().and_then(timestamp),

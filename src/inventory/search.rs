@@ -101,11 +101,7 @@ impl VisibleGroups {
     }
 
     pub(super) fn sees(&self, inventory: &Inventory, agent: usize) -> bool {
-        self.0.is_none()
-            || inventory
-                .groups_of(agent)
-                .iter()
-                .any(|group| self.group(*group))
+        self.0.is_none() || inventory.groups_of(agent).iter().any(|group| self.group(*group))
     }
 }
 
@@ -117,22 +113,13 @@ struct Needle<'a> {
     fields: &'static [TextField],
 }
 
-const EVERYWHERE: &[TextField] = &[
-    TextField::Alias,
-    TextField::Name,
-    TextField::Address,
-    TextField::Group,
-    TextField::Os,
-];
+const EVERYWHERE: &[TextField] =
+    &[TextField::Alias, TextField::Name, TextField::Address, TextField::Group, TextField::Os];
 
 impl Needle<'_> {
     fn new(text: &str, fields: &'static [TextField]) -> Self {
         let text = text.replace(END, "\u{fffd}");
-        Self {
-            finder: Finder::new(text.as_bytes()).into_owned(),
-            text,
-            fields,
-        }
+        Self { finder: Finder::new(text.as_bytes()).into_owned(), text, fields }
     }
 
     fn class(&self, field: &str) -> Option<MatchClass> {
@@ -148,10 +135,7 @@ impl Needle<'_> {
     /// Whether any occurrence, the first is at `at`, begins a word.
     fn starts_a_word(&self, field: &str, at: usize) -> bool {
         let begins = |at: usize| {
-            !field
-                .get(..at)
-                .and_then(|before| before.chars().next_back())
-                .is_some_and(char::is_alphanumeric)
+            !field.get(..at).and_then(|before| before.chars().next_back()).is_some_and(char::is_alphanumeric)
         };
         begins(at) || self.finder.find_iter(field.as_bytes()).any(begins)
     }
@@ -203,12 +187,7 @@ impl Inventory {
     pub(super) fn visible_groups(&self, visible: &Visible) -> VisibleGroups {
         VisibleGroups(match visible {
             Visible::All => None,
-            Visible::Groups(names) => Some(
-                self.groups
-                    .iter()
-                    .map(|g| names.contains(&g.shown))
-                    .collect(),
-            ),
+            Visible::Groups(names) => Some(self.groups.iter().map(|g| names.contains(&g.shown)).collect()),
         })
     }
 
@@ -218,35 +197,22 @@ impl Inventory {
             What::Text(text) => self.containing(&Needle::new(text, EVERYWHERE), shown),
             What::Named(name) => {
                 let name = name.replace(END, "\u{fffd}");
-                self.by_index(|index| {
-                    self.folded(index, 0) == name || self.folded(index, 1) == name
-                })
+                self.by_index(|index| self.folded(index, 0) == name || self.folded(index, 1) == name)
             }
-            What::In(field, values) => {
-                self.any_of(values, |value| Needle::new(value, only(*field)), shown)
-            }
+            What::In(field, values) => self.any_of(values, |value| Needle::new(value, only(*field)), shown),
             What::Status(states) => Bits::of(&self.status, |status| states.contains(status)),
-            What::Ip(patterns) => {
-                self.by_index(|index| ip_matches(self.folded(index, 2), patterns))
-            }
+            What::Ip(patterns) => self.by_index(|index| ip_matches(self.folded(index, 2), patterns)),
             What::Site(_) | What::Tag(_) => return None,
         })
     }
 
     fn by_index(&self, holds: impl Fn(usize) -> bool) -> Bits {
         let mut bits = Bits::none(self.len());
-        (0..self.len())
-            .filter(|index| holds(*index))
-            .for_each(|index| bits.set(index));
+        (0..self.len()).filter(|index| holds(*index)).for_each(|index| bits.set(index));
         bits
     }
 
-    fn any_of<'a>(
-        &self,
-        values: &'a [String],
-        needle: impl Fn(&'a str) -> Needle<'a>,
-        shown: &VisibleGroups,
-    ) -> Bits {
+    fn any_of<'a>(&self, values: &'a [String], needle: impl Fn(&'a str) -> Needle<'a>, shown: &VisibleGroups) -> Bits {
         let mut bits = Bits::none(self.len());
         for value in values {
             bits.union(&self.containing(&needle(value), shown));
@@ -256,37 +222,21 @@ impl Inventory {
 
     fn containing(&self, needle: &Needle<'_>, shown: &VisibleGroups) -> Bits {
         let mut bits = Bits::none(self.len());
-        let columns: Vec<usize> = needle
-            .fields
-            .iter()
-            .filter_map(|field| column(*field))
-            .collect();
+        let columns: Vec<usize> = needle.fields.iter().filter_map(|field| column(*field)).collect();
         if !columns.is_empty() {
             self.scan_arena(needle, &columns, &mut bits);
         }
         if needle.fields.contains(&TextField::Group) {
-            let found: Vec<bool> = self
-                .groups
-                .iter()
-                .map(|g| needle.class(&g.folded).is_some())
-                .collect();
-            let hit = |group: u32| {
-                shown.group(group) && found.get(group as usize).copied().unwrap_or(false)
-            };
+            let found: Vec<bool> = self.groups.iter().map(|g| needle.class(&g.folded).is_some()).collect();
+            let hit = |group: u32| shown.group(group) && found.get(group as usize).copied().unwrap_or(false);
             if found.contains(&true) {
                 bits.union(&self.in_groups(hit));
             }
         }
         if needle.fields.contains(&TextField::Os) {
-            let found: Vec<bool> = self
-                .systems
-                .iter()
-                .map(|os| needle.class(&os.folded).is_some())
-                .collect();
+            let found: Vec<bool> = self.systems.iter().map(|os| needle.class(&os.folded).is_some()).collect();
             if found.contains(&true) {
-                bits.union(&Bits::of(&self.system, |os| {
-                    found.get(*os as usize).copied().unwrap_or(false)
-                }));
+                bits.union(&Bits::of(&self.system, |os| found.get(*os as usize).copied().unwrap_or(false)));
             }
         }
         bits
@@ -296,16 +246,9 @@ impl Inventory {
     fn scan_arena(&self, needle: &Needle<'_>, columns: &[usize], bits: &mut Bits) {
         let arena = self.folded.as_bytes();
         let mut from = 0;
-        while let Some(at) = arena
-            .get(from..)
-            .and_then(|rest| needle.finder.find(rest))
-            .map(|at| at + from)
-        {
+        while let Some(at) = arena.get(from..).and_then(|rest| needle.finder.find(rest)).map(|at| at + from) {
             // The field the hit begins in is the last that begins at or before it.
-            let field = self
-                .folded_at
-                .partition_point(|start| *start as usize <= at)
-                - 1;
+            let field = self.folded_at.partition_point(|start| *start as usize <= at) - 1;
             let agent = field / FOLDED;
             let next = if columns.contains(&(field % FOLDED)) {
                 bits.set(agent);
@@ -313,31 +256,16 @@ impl Inventory {
             } else {
                 field + 1
             };
-            from = self
-                .folded_at
-                .get(next)
-                .map_or(arena.len(), |start| *start as usize);
+            from = self.folded_at.get(next).map_or(arena.len(), |start| *start as usize);
         }
     }
 
     fn in_groups(&self, hit: impl Fn(u32) -> bool) -> Bits {
-        let sets: Vec<bool> = self
-            .group_sets
-            .iter()
-            .map(|set| set.iter().any(|group| hit(*group)))
-            .collect();
-        Bits::of(&self.group_set, |set| {
-            sets.get(*set as usize).copied().unwrap_or(false)
-        })
+        let sets: Vec<bool> = self.group_sets.iter().map(|set| set.iter().any(|group| hit(*group))).collect();
+        Bits::of(&self.group_set, |set| sets.get(*set as usize).copied().unwrap_or(false))
     }
 
-    fn best(
-        &self,
-        left: &Bits,
-        words: &[Needle<'_>],
-        shown: &VisibleGroups,
-        request: Request<'_>,
-    ) -> Found {
+    fn best(&self, left: &Bits, words: &[Needle<'_>], shown: &VisibleGroups, request: Request<'_>) -> Found {
         let mut found = Found::default();
         let mut placed = Vec::new();
         for index in left.iter() {
@@ -350,9 +278,7 @@ impl Inventory {
             placed.push((rank, index));
         }
         found.matched = placed.len();
-        let compare = |a: &(Option<Rank>, usize), b: &(Option<Rank>, usize)| {
-            self.compare(request.order, *a, *b)
-        };
+        let compare = |a: &(Option<Rank>, usize), b: &(Option<Rank>, usize)| self.compare(request.order, *a, *b);
         if request.limit < placed.len() && request.limit > 0 {
             placed.select_nth_unstable_by(request.limit, compare);
         }
@@ -360,22 +286,14 @@ impl Inventory {
         placed.sort_unstable_by(compare);
         found.rows = placed
             .into_iter()
-            .map(|(rank, index)| Hit {
-                agent: self.row(index, shown),
-                key: self.key(request.order, rank, index),
-            })
+            .map(|(rank, index)| Hit { agent: self.row(index, shown), key: self.key(request.order, rank, index) })
             .collect();
         found
     }
 
     fn rank(&self, index: usize, words: &[Needle<'_>], shown: &VisibleGroups) -> Option<Rank> {
-        let of_words = words
-            .iter()
-            .filter_map(|word| self.word_rank(index, word, shown));
-        of_words.reduce(|a, b| Rank {
-            class: a.class.max(b.class),
-            field: a.field.min(b.field),
-        })
+        let of_words = words.iter().filter_map(|word| self.word_rank(index, word, shown));
+        of_words.reduce(|a, b| Rank { class: a.class.max(b.class), field: a.field.min(b.field) })
     }
 
     /// The best match of one word in one agent.
@@ -385,56 +303,29 @@ impl Inventory {
                 Some(column) => word.class(self.folded(index, column))?,
                 None if *field == TextField::Os => word.class(&self.system_of(index)?.folded)?,
                 None => {
-                    let groups = self
-                        .groups_of(index)
-                        .iter()
-                        .filter(|group| shown.group(**group));
-                    groups
-                        .filter_map(|g| word.class(&self.groups.get(*g as usize)?.folded))
-                        .min()?
+                    let groups = self.groups_of(index).iter().filter(|group| shown.group(**group));
+                    groups.filter_map(|g| word.class(&self.groups.get(*g as usize)?.folded)).min()?
                 }
             };
-            Some(Rank {
-                class,
-                field: *field,
-            })
+            Some(Rank { class, field: *field })
         });
         texts.min()
     }
 
     /// The order of two agents of this site: as [`SortKey`]'s, without copying a text.
-    fn compare(
-        &self,
-        order: Order,
-        a: (Option<Rank>, usize),
-        b: (Option<Rank>, usize),
-    ) -> Ordering {
-        let of = |(rank, index): (Option<Rank>, usize)| {
-            (
-                rank,
-                self.severity(order, index),
-                self.sort_text(order, index),
-            )
-        };
-        of(a)
-            .cmp(&of(b))
-            .then_with(|| compare_ids(self.shown(a.1, 0), self.shown(b.1, 0)))
+    fn compare(&self, order: Order, a: (Option<Rank>, usize), b: (Option<Rank>, usize)) -> Ordering {
+        let of =
+            |(rank, index): (Option<Rank>, usize)| (rank, self.severity(order, index), self.sort_text(order, index));
+        of(a).cmp(&of(b)).then_with(|| compare_ids(self.shown(a.1, 0), self.shown(b.1, 0)))
     }
 
     fn key(&self, order: Order, rank: Option<Rank>, index: usize) -> SortKey {
-        SortKey {
-            rank,
-            severity: self.severity(order, index),
-            text: self.sort_text(order, index).to_owned(),
-        }
+        SortKey { rank, severity: self.severity(order, index), text: self.sort_text(order, index).to_owned() }
     }
 
     fn severity(&self, order: Order, index: usize) -> u8 {
         match order {
-            Order::Rank | Order::Status => self
-                .status
-                .get(index)
-                .map_or(4, |status| status.index() as u8),
+            Order::Rank | Order::Status => self.status.get(index).map_or(4, |status| status.index() as u8),
             Order::Alias | Order::Name | Order::Id => 0,
         }
     }
@@ -453,10 +344,7 @@ pub fn compare_ids(a: &str, b: &str) -> Ordering {
     let number = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
     if number(a) && number(b) {
         let bare = |id: &str| id.trim_start_matches('0').len();
-        bare(a)
-            .cmp(&bare(b))
-            .then_with(|| a.trim_start_matches('0').cmp(b.trim_start_matches('0')))
-            .then(a.cmp(b))
+        bare(a).cmp(&bare(b)).then_with(|| a.trim_start_matches('0').cmp(b.trim_start_matches('0'))).then(a.cmp(b))
     } else {
         a.cmp(b)
     }

@@ -56,24 +56,11 @@ fn agent(id: u32, alias: &str, groups: &[&str]) -> Plain {
     }
 }
 
-fn found(
-    inventory: &Inventory,
-    line: &str,
-    visible: &Visible,
-    limit: usize,
-) -> (usize, Vec<String>) {
+fn found(inventory: &Inventory, line: &str, visible: &Visible, limit: usize) -> (usize, Vec<String>) {
     let query = Query::parse(line).unwrap();
-    let found = inventory.search(Request {
-        query: &query,
-        visible,
-        order: Order::Rank,
-        limit,
-    });
+    let found = inventory.search(Request { query: &query, visible, order: Order::Rank, limit });
     assert_eq!(found.counts.total() as usize, found.matched);
-    (
-        found.matched,
-        found.rows.into_iter().map(|hit| hit.agent.alias).collect(),
-    )
+    (found.matched, found.rows.into_iter().map(|hit| hit.agent.alias).collect())
 }
 
 fn hits(inventory: &Inventory, line: &str) -> Vec<String> {
@@ -83,29 +70,15 @@ fn hits(inventory: &Inventory, line: &str) -> Vec<String> {
 #[test]
 fn a_repeated_agent_is_one_row_with_its_primary_group_first() {
     let mut web = agent(7, "web", &["Servers", "Applications"]);
-    web.modules = vec![
-        (3, Status::Normal),
-        (1, Status::Critical),
-        (2, Status::Unknown),
-    ];
+    web.modules = vec![(3, Status::Normal), (1, Status::Critical), (2, Status::Unknown)];
     let inventory = build(&[web, agent(8, "db", &["Servers"])]);
-    assert_eq!(
-        (
-            inventory.len(),
-            inventory.module_count(),
-            inventory.group_count()
-        ),
-        (2, 3, 2)
-    );
+    assert_eq!((inventory.len(), inventory.module_count(), inventory.group_count()), (2, 3, 2));
     let row = inventory.agent("7", &Visible::All).unwrap();
     assert_eq!(row.groups, ["Servers", "Applications"]);
     assert_eq!((row.status, row.modules.total()), (Status::Critical, 3));
     assert_eq!(inventory.module_state("7", 2), Some(Status::Unknown));
     assert_eq!(inventory.module_state("8", 2), None);
-    assert_eq!(
-        inventory.worst_modules("7", 2),
-        [(1, Status::Critical), (2, Status::Unknown)]
-    );
+    assert_eq!(inventory.worst_modules("7", 2), [(1, Status::Critical), (2, Status::Unknown)]);
     assert!(inventory.agent("9", &Visible::All).is_none());
 }
 
@@ -126,10 +99,7 @@ fn better_matches_come_first_then_worse_states_then_the_alias() {
     for limit in 0..7 {
         assert_eq!(
             found(&inventory, "web", &Visible::All, limit),
-            (
-                6,
-                order.iter().take(limit).map(ToString::to_string).collect()
-            )
+            (6, order.iter().take(limit).map(ToString::to_string).collect())
         );
     }
 }
@@ -166,49 +136,27 @@ fn every_field_of_the_language_finds_its_own() {
 
 #[test]
 fn what_a_viewer_may_not_see_does_not_exist() {
-    let inventory = build(&[
-        agent(1, "a", &["Red", "Blue"]),
-        agent(2, "b", &["Red"]),
-        agent(3, "c", &["Blue"]),
-    ]);
+    let inventory = build(&[agent(1, "a", &["Red", "Blue"]), agent(2, "b", &["Red"]), agent(3, "c", &["Blue"])]);
     let blue = Visible::Groups(["Blue".to_owned()].into());
-    assert_eq!(
-        found(&inventory, "", &blue, 9),
-        (2, vec!["a".to_owned(), "c".to_owned()])
-    );
+    assert_eq!(found(&inventory, "", &blue, 9), (2, vec!["a".to_owned(), "c".to_owned()]));
     assert_eq!(found(&inventory, "red", &blue, 9).0, 0);
     assert_eq!(found(&inventory, "-red", &blue, 9).0, 2);
     assert_eq!(inventory.agent("1", &blue).unwrap().groups, ["Blue"]);
     assert!(inventory.agent("2", &blue).is_none());
-    assert_eq!(
-        found(&inventory, "", &Visible::Groups(BTreeSet::new()), 9).0,
-        0
-    );
+    assert_eq!(found(&inventory, "", &Visible::Groups(BTreeSet::new()), 9).0, 0);
 }
 
 #[test]
 fn hostile_texts_are_bounded_and_cannot_join_fields() {
     let long = "é".repeat(5000);
     let inventory = build(&[agent(1, &long, &["G"]), agent(2, "x\0y", &["G"])]);
-    assert_eq!(
-        inventory.agent("1", &Visible::All).unwrap().alias.len(),
-        1024
-    );
+    assert_eq!(inventory.agent("1", &Visible::All).unwrap().alias.len(), 1024);
     assert_eq!(hits(&inventory, "\"x\0y\""), ["x\0y"]);
     assert_eq!(hits(&inventory, "\"y\0h\""), Vec::<String>::new());
     let mut small = Builder::new(1);
-    let text = AgentText {
-        id: "1",
-        alias: "",
-        name: "n",
-        address: "",
-        system: "",
-    };
+    let text = AgentText { id: "1", alias: "", name: "n", address: "", system: "" };
     assert_eq!(small.agent(text), Ok(0));
-    assert_eq!(
-        small.agent(AgentText { id: "2", ..text }),
-        Err(Full { agents: Some(2) })
-    );
+    assert_eq!(small.agent(AgentText { id: "2", ..text }), Err(Full { agents: Some(2) }));
 }
 
 #[test]
@@ -227,12 +175,7 @@ fn plain_agents() -> impl Strategy<Value = Vec<Plain>> {
         alias,
         name: format!("n{name}"),
         address: "10.1.2.3".to_owned(),
-        groups: groups
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect(),
+        groups: groups.into_iter().map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect(),
         os: "Linux".to_owned(),
         modules: modules.into_iter().collect(),
         ..Plain::default()

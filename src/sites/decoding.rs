@@ -24,9 +24,7 @@ impl fmt::Debug for Decoding {
 impl Decoding {
     /// With so many places; one per processor leaves the async workers their share.
     pub fn new(places: usize) -> Self {
-        Self {
-            places: Semaphore::new(places.max(1)),
-        }
+        Self { places: Semaphore::new(places.max(1)) }
     }
 
     /// Runs a piece of decoding in a place of its own. Waits for a free one until the deadline.
@@ -43,11 +41,6 @@ impl Decoding {
             ));
         };
         let done = tokio::task::spawn_blocking(piece).await;
-        done.map_err(|error| {
-            SiteError::new(
-                ErrorCode::BadAnswer,
-                format!("decoding the answer failed: {error}"),
-            )
-        })
+        done.map_err(|error| SiteError::new(ErrorCode::BadAnswer, format!("decoding the answer failed: {error}")))
     }
 }

@@ -42,17 +42,10 @@ pub trait Site: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'_, Result<Vec<Point>, SiteError>>;
 
     /// Planned work the site knows of. Read from the site on an interval of its own, else what was read last.
-    fn planned_work(
-        &self,
-        deadline: Deadline,
-    ) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>>;
+    fn planned_work(&self, deadline: Deadline) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>>;
 
     /// Every step from the name to a read, told one by one. Ends at the first that makes the next pointless.
-    fn probe<'a>(
-        &'a self,
-        tell: &'a mut (dyn FnMut(Step) + Send),
-        deadline: Deadline,
-    ) -> BoxFuture<'a, ()>;
+    fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()>;
 
     /// Where a person sees this view in the site's own console.
     fn link(&self, view: &View) -> Url;

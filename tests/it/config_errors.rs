@@ -66,10 +66,7 @@ fn open_the_open_key() {
 fn every_mistake_is_told_word_for_word() {
     open_the_open_key();
     let (cases, expected) = cases();
-    assert_eq!(
-        cases, expected,
-        "a case without expectation, or the reverse"
-    );
+    assert_eq!(cases, expected, "a case without expectation, or the reverse");
     assert!(cases.len() > 100);
     for name in cases {
         let file = Path::new(CASES).join(format!("{name}.yaml"));
@@ -90,10 +87,7 @@ fn a_file_that_is_not_there_is_one_mistake() {
     let expected = "not/there.yaml: cannot read not/there.yaml: no such file";
     assert_eq!(missing.to_string(), expected);
     let folder = mistakes_of(Path::new("tests"));
-    assert_eq!(
-        folder.to_string(),
-        "tests: cannot read tests: it is a directory"
-    );
+    assert_eq!(folder.to_string(), "tests: cannot read tests: it is a directory");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The one integration test binary: everything from outside, through the public interface.
+//! The one integration test binary: everything from outside, through the public interface and the real program.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,3 +8,7 @@
 )]
 
 mod config_errors;
+mod demo;
+mod demo_faults;
+mod replayed;
+mod support;

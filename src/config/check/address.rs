@@ -42,9 +42,7 @@ fn web_url(text: &str) -> Result<Url, Fault> {
             .remedy("write it like `https://madrid.example.org/pandora_console/`")
     };
     let blank = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
-    let url = parsed(text)
-        .filter(|_| !text.contains(blank))
-        .ok_or_else(no)?;
+    let url = parsed(text).filter(|_| !text.contains(blank)).ok_or_else(no)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(no());
     }
@@ -76,8 +74,7 @@ fn folder(url: Url) -> Result<Url, Fault> {
 
 fn without_query(url: Url) -> Result<Url, Fault> {
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new("a query or fragment does not belong here")
-            .remedy("remove everything from `?` or `#`"));
+        return Err(Fault::new("a query or fragment does not belong here").remedy("remove everything from `?` or `#`"));
     }
     Ok(url)
 }
@@ -104,8 +101,7 @@ pub(crate) fn proxy(text: &str, from_secret: bool) -> Result<SecretUrl, Fault> {
 /// `host:port`, an IPv6 address in brackets.
 pub(crate) fn host_port(text: &str) -> Result<HostPort, Fault> {
     split_host_port(text).ok_or_else(|| {
-        Fault::new("expected a host and a port")
-            .remedy("write it like `10.0.0.7:443` or `[2001:db8::7]:443`")
+        Fault::new("expected a host and a port").remedy("write it like `10.0.0.7:443` or `[2001:db8::7]:443`")
     })
 }
 
@@ -122,10 +118,7 @@ fn split_host_port(text: &str) -> Option<HostPort> {
     };
     let all_digits = port.bytes().all(|b| b.is_ascii_digit());
     let port = port.parse().ok().filter(|port| *port != 0 && all_digits)?;
-    Some(HostPort {
-        host: host.to_owned(),
-        port,
-    })
+    Some(HostPort { host: host.to_owned(), port })
 }
 
 /// A name or IPv4 address, as written in a certificate or before a port.
@@ -144,8 +137,7 @@ fn is_host_name(text: &str) -> bool {
 /// Where to listen.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
-        Fault::new("expected an address and a port")
-            .remedy("write it like `127.0.0.1:8080` or `[::1]:8080`")
+        Fault::new("expected an address and a port").remedy("write it like `127.0.0.1:8080` or `[::1]:8080`")
     })
 }
 
@@ -153,17 +145,13 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, Fault> {
 pub(crate) fn network(text: &str) -> Result<IpNet, Fault> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
     address.or_else(|_| text.parse()).map_err(|_| {
-        Fault::new("expected an address or a network")
-            .remedy("write it like `127.0.0.1` or `10.1.0.0/16`")
+        Fault::new("expected an address or a network").remedy("write it like `127.0.0.1` or `10.1.0.0/16`")
     })
 }
 
 /// Whether browsers would send one's cookies to the other: they look at the host name, not at port or path.
 pub(crate) fn same_host(a: &Url, b: &Url) -> bool {
-    let name = |url: &Url| {
-        url.host_str()
-            .map(|host| host.trim_end_matches('.').to_owned())
-    };
+    let name = |url: &Url| url.host_str().map(|host| host.trim_end_matches('.').to_owned());
     name(a) == name(b)
 }
 
@@ -268,10 +256,7 @@ mod tests {
     fn cookies_see_only_the_host() {
         let same = |a: &str, b: &str| same_host(&Url::parse(a).unwrap(), &Url::parse(b).unwrap());
         assert!(same("http://127.0.0.1:8080/", "https://127.0.0.1:8081/x/"));
-        assert!(same(
-            "http://meta.example.org/",
-            "http://META.example.org./"
-        ));
+        assert!(same("http://meta.example.org/", "http://META.example.org./"));
         assert!(!same("http://localhost/", "http://127.0.0.1/"));
         assert!(!same("http://localhost/", "http://madrid.localhost/"));
     }

@@ -6,8 +6,7 @@ use crate::config::{Basic, Credentials};
 use super::fields::{Fields, Keys};
 use super::values;
 
-pub(crate) const KEYS: Keys =
-    Keys::of_secrets(&["token", "user", "password", "api_password", "basic"]);
+pub(crate) const KEYS: Keys = Keys::of_secrets(&["token", "user", "password", "api_password", "basic"]);
 
 pub(crate) const BASIC_KEYS: Keys = Keys::of_secrets(&["user", "password"]);
 
@@ -17,18 +16,13 @@ const FORMS: &str = "write `token: ${NAME}`, or `user` and `password`";
 pub(crate) fn read(site: &Fields<'_>) -> (Option<Credentials>, Option<Basic>) {
     if !site.has("credentials") {
         let fault = Fault::new("`credentials` is missing");
-        site.tell(
-            "credentials",
-            fault.remedy("write `credentials: {token: \"${NAME}\"}`"),
-        );
+        site.tell("credentials", fault.remedy("write `credentials: {token: \"${NAME}\"}`"));
         return (None, None);
     }
     let Some(fields) = site.map("credentials", &KEYS) else {
         return (None, None);
     };
-    let basic = fields
-        .map("basic", &BASIC_KEYS)
-        .and_then(|basic| read_basic(&basic));
+    let basic = fields.map("basic", &BASIC_KEYS).and_then(|basic| read_basic(&basic));
     (read_login(&fields), basic)
 }
 
@@ -37,33 +31,20 @@ fn read_login(fields: &Fields<'_>) -> Option<Credentials> {
     let user = fields.value("user", values::name);
     let password = fields.secret("password");
     let api_password = fields.secret("api_password");
-    let with_user = ["user", "password", "api_password"]
-        .into_iter()
-        .any(|key| fields.has(key));
+    let with_user = ["user", "password", "api_password"].into_iter().any(|key| fields.has(key));
     if fields.has("token") {
         tell_conflicts_of_token(fields, with_user);
         return token.map(Credentials::Token);
     }
     if !with_user {
-        let place = if fields.has("basic") {
-            "basic"
-        } else {
-            "token"
-        };
-        fields.tell(
-            place,
-            Fault::new("no login to the API is given").remedy(FORMS),
-        );
+        let place = if fields.has("basic") { "basic" } else { "token" };
+        fields.tell(place, Fault::new("no login to the API is given").remedy(FORMS));
         return None;
     }
     for key in ["user", "password"] {
         fields.require(key, FORMS);
     }
-    Some(Credentials::Password {
-        user: user?,
-        password: password?,
-        api_password,
-    })
+    Some(Credentials::Password { user: user?, password: password?, api_password })
 }
 
 fn tell_conflicts_of_token(fields: &Fields<'_>, with_user: bool) {
@@ -73,10 +54,7 @@ fn tell_conflicts_of_token(fields: &Fields<'_>, with_user: bool) {
     }
     if fields.has("basic") {
         let fault = Fault::new("a token and `basic` both need the header `Authorization`");
-        fields.tell(
-            "basic",
-            fault.remedy("use user, password and api_password instead of the token"),
-        );
+        fields.tell("basic", fault.remedy("use user, password and api_password instead of the token"));
     }
 }
 
@@ -91,8 +69,5 @@ fn read_basic(fields: &Fields<'_>) -> Option<Basic> {
         values::name(text)
     });
     let password = fields.secret("password");
-    Some(Basic {
-        user: user?,
-        password: password?,
-    })
+    Some(Basic { user: user?, password: password? })
 }

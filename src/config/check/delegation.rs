@@ -13,17 +13,12 @@ use super::address;
 use super::fields::{Fields, Keys, nearest};
 use super::gateway::{self, Surroundings};
 
-pub(crate) const KEYS: Keys =
-    Keys::of_secrets(&["verifier", "url", "kid", "secret", "accounts", "never"]);
+pub(crate) const KEYS: Keys = Keys::of_secrets(&["verifier", "url", "kid", "secret", "accounts", "never"]);
 
 pub(crate) const ACCOUNT_KEYS: Keys = Keys::of(&["user", "group", "account"]);
 
-const VERIFIERS: &[(&str, Verifier)] = &[
-    ("dropin", Verifier::Dropin),
-    ("gate", Verifier::Gate),
-    ("direct", Verifier::Direct),
-    ("none", Verifier::None),
-];
+const VERIFIERS: &[(&str, Verifier)] =
+    &[("dropin", Verifier::Dropin), ("gate", Verifier::Gate), ("direct", Verifier::Direct), ("none", Verifier::None)];
 
 /// Where people come from.
 const SOURCES: &[&str] = &["local:", "oidc:", "header:"];
@@ -45,11 +40,7 @@ const UNSEEN: &[std::ops::RangeInclusive<char>] = &[
 ];
 
 /// Reads the map. `public_url` is the site's, for `direct`, which is for https only.
-pub(crate) fn read(
-    site: &Fields<'_>,
-    surroundings: &Surroundings<'_>,
-    public_url: Option<&Url>,
-) -> Option<Delegation> {
+pub(crate) fn read(site: &Fields<'_>, surroundings: &Surroundings<'_>, public_url: Option<&Url>) -> Option<Delegation> {
     if !site.has("delegation") {
         return Some(Delegation::default());
     }
@@ -66,14 +57,7 @@ pub(crate) fn read(
         Some(Verifier::Direct) => check_direct(&fields, public_url),
         Some(Verifier::None) | None => {}
     }
-    Some(Delegation {
-        verifier: verifier?,
-        url,
-        kid,
-        secret,
-        accounts,
-        never,
-    })
+    Some(Delegation { verifier: verifier?, url, kid, secret, accounts, never })
 }
 
 fn verifier(text: &str) -> Result<Verifier, Fault> {
@@ -113,10 +97,7 @@ fn check_direct(fields: &Fields<'_>, public_url: Option<&Url>) {
     fields.require("secret", "write where the console's login-hash secret is");
     if public_url.is_some_and(|url| url.scheme() != "https") {
         let fault = Fault::new("the verifier `direct` needs an https `public_url`");
-        fields.tell(
-            "verifier",
-            fault.remedy("use `dropin`, or give the console https"),
-        );
+        fields.tell("verifier", fault.remedy("use `dropin`, or give the console https"));
     }
     for key in ["url", "kid"] {
         if fields.has(key) {
@@ -141,24 +122,14 @@ fn read_never(fields: &Fields<'_>) -> Vec<String> {
     names.into_iter().map(|name| name.value).collect()
 }
 
-fn read_accounts(
-    fields: &Fields<'_>,
-    verifier: Option<Verifier>,
-    never: &[String],
-) -> Vec<AccountRule> {
+fn read_accounts(fields: &Fields<'_>, verifier: Option<Verifier>, never: &[String]) -> Vec<AccountRule> {
     let rows = fields.items("accounts").unwrap_or_default();
     let open = |row| Fields::open(&fields.scope, row, &ACCOUNT_KEYS);
     let rules = rows.iter().filter_map(open);
-    rules
-        .filter_map(|row| read_rule(&row, verifier, never))
-        .collect()
+    rules.filter_map(|row| read_rule(&row, verifier, never)).collect()
 }
 
-fn read_rule(
-    row: &Fields<'_>,
-    verifier: Option<Verifier>,
-    never: &[String],
-) -> Option<AccountRule> {
+fn read_rule(row: &Fields<'_>, verifier: Option<Verifier>, never: &[String]) -> Option<AccountRule> {
     let user = row.value("user", qualified).map(Subject::User);
     let group = row.value("group", qualified).map(Subject::Group);
     if row.has("user") == row.has("group") {
@@ -177,10 +148,7 @@ fn read_rule(
             Some(Verifier::Dropin | Verifier::None) | None => Ok(account),
         }
     });
-    Some(AccountRule {
-        subject: user.or(group)?,
-        account: account?,
-    })
+    Some(AccountRule { subject: user.or(group)?, account: account? })
 }
 
 /// A person or group, with where it comes from.
@@ -198,9 +166,7 @@ fn account(text: &str) -> Result<String, Fault> {
     if is_clean(text) && text.len() <= 128 && is_nfc(text) {
         return Ok(text.to_owned());
     }
-    Err(Fault::new(
-        "an account is 1 to 128 bytes in normal form C, without unseen characters or blanks at either end",
-    ))
+    Err(Fault::new("an account is 1 to 128 bytes in normal form C, without unseen characters or blanks at either end"))
 }
 
 fn is_clean(text: &str) -> bool {
@@ -214,9 +180,7 @@ fn plain_account(account: String) -> Result<String, Fault> {
     if account.len() <= 64 && account.bytes().all(plain) {
         return Ok(account);
     }
-    Err(Fault::new(
-        "this verifier takes accounts of 1 to 64 characters of A-Z, a-z, 0-9 and ._@- only",
-    ))
+    Err(Fault::new("this verifier takes accounts of 1 to 64 characters of A-Z, a-z, 0-9 and ._@- only"))
 }
 
 /// What a database may take for the same account: without case and accents, wide letters like plain ones.
@@ -233,17 +197,7 @@ mod tests {
         for good in ["alice", "ops.reader", "Ana García", "x@y.org"] {
             assert!(account(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            " a",
-            "a ",
-            "a\nb",
-            "a\u{200b}b",
-            "a\u{202e}b",
-            "a\u{feff}",
-            "e\u{301}",
-            &"x".repeat(129),
-        ] {
+        for bad in ["", " a", "a ", "a\nb", "a\u{200b}b", "a\u{202e}b", "a\u{feff}", "e\u{301}", &"x".repeat(129)] {
             assert!(account(bad).is_err(), "{bad:?}");
         }
         assert!(plain_account("Ana".to_owned()).is_ok());
@@ -252,21 +206,10 @@ mod tests {
 
     #[test]
     fn people_are_qualified() {
-        for good in [
-            "local:alice",
-            "oidc:https://id.example.org/#42",
-            "header:a b",
-        ] {
+        for good in ["local:alice", "oidc:https://id.example.org/#42", "header:a b"] {
             assert!(qualified(good).is_ok(), "{good}");
         }
-        for bad in [
-            "alice",
-            "local:",
-            "ldap:alice",
-            "Local:alice",
-            "local: a",
-            "oidc:a\u{0}",
-        ] {
+        for bad in ["alice", "local:", "ldap:alice", "Local:alice", "local: a", "oidc:a\u{0}"] {
             assert!(qualified(bad).is_err(), "{bad}");
         }
     }

@@ -23,20 +23,12 @@ pub(crate) struct Keys {
 impl Keys {
     /// Keys of a map without secrets.
     pub(crate) const fn of(known: &'static [&'static str]) -> Self {
-        Self {
-            known,
-            refused: &[],
-            secret: false,
-        }
+        Self { known, refused: &[], secret: false }
     }
 
     /// Keys of a map with secrets.
     pub(crate) const fn of_secrets(known: &'static [&'static str]) -> Self {
-        Self {
-            known,
-            refused: &[],
-            secret: true,
-        }
+        Self { known, refused: &[], secret: true }
     }
 }
 
@@ -65,19 +57,12 @@ impl<'a> Fields<'a> {
                 scope.tell(entry.place, fault);
             }
         }
-        Some(Self {
-            scope: scope.clone(),
-            place: node.place,
-            entries,
-        })
+        Some(Self { scope: scope.clone(), place: node.place, entries })
     }
 
     /// An empty map at the same place, for a section that is absent.
     pub(crate) fn without_entries(&self) -> Self {
-        Self {
-            entries: &[],
-            ..self.clone()
-        }
+        Self { entries: &[], ..self.clone() }
     }
 
     /// The node of a key that is there and not empty.
@@ -93,9 +78,7 @@ impl<'a> Fields<'a> {
 
     /// Tells a mistake at the value of `key`, or at the whole map when the key is absent.
     pub(crate) fn tell(&self, key: &str, fault: Fault) {
-        let place = self
-            .entry(key)
-            .map_or(self.place, |entry| entry.value.place);
+        let place = self.entry(key).map_or(self.place, |entry| entry.value.place);
         self.scope.tell(place, fault);
     }
 
@@ -113,40 +96,24 @@ impl<'a> Fields<'a> {
     }
 
     /// A single value: `${NAME}` is replaced, then `parse` decides.
-    pub(crate) fn value<T>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Option<T> {
+    pub(crate) fn value<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<T> {
         self.placed(key, parse).map(|placed| placed.value)
     }
 
     /// Like [`Self::value`], with the place for checks against other values.
-    pub(crate) fn placed<T>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Option<Placed<'a, T>> {
+    pub(crate) fn placed<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<Placed<'a, T>> {
         let environment = self.scope.environment;
         self.raw(key, |text| parse(&expand(text, environment)?))
     }
 
     /// A single value as written.
-    pub(crate) fn raw<T>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Option<Placed<'a, T>> {
+    pub(crate) fn raw<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<Placed<'a, T>> {
         let entry = self.entry(key)?;
         self.scalar(key, &entry.value, parse)
     }
 
     /// A list of single values. None when the key is absent or is no list; values with mistakes are left out.
-    pub(crate) fn list<T>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Option<Vec<Placed<'a, T>>> {
+    pub(crate) fn list<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<Vec<Placed<'a, T>>> {
         let environment = self.scope.environment;
         let expanded = |text: &str| parse(&expand(text, environment)?);
         let items = self.items(key)?;
@@ -196,22 +163,13 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(is_it)
     }
 
-    fn scalar<T>(
-        &self,
-        key: &str,
-        node: &Node,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Option<Placed<'a, T>> {
+    fn scalar<T>(&self, key: &str, node: &Node, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<Placed<'a, T>> {
         let parsed = match &node.value {
             Value::Text(text) => parse(text),
             other => Err(wrong_type("a single value", other)),
         };
         match parsed {
-            Ok(value) => Some(Placed {
-                value,
-                scope: self.scope.clone(),
-                place: node.place,
-            }),
+            Ok(value) => Some(Placed { value, scope: self.scope.clone(), place: node.place }),
             Err(fault) => {
                 self.scope.tell(node.place, about(key, fault));
                 None
@@ -222,10 +180,7 @@ impl<'a> Fields<'a> {
 
 /// Puts the key before what is wrong with its value.
 fn about(key: &str, fault: Fault) -> Fault {
-    Fault {
-        message: format!("`{key}`: {}", fault.message),
-        ..fault
-    }
+    Fault { message: format!("`{key}`: {}", fault.message), ..fault }
 }
 
 fn wrong_type(expected: &str, found: &Value) -> Fault {

@@ -68,9 +68,7 @@ pub(crate) fn read<'a>(fields: &Fields<'a>) -> (Option<Gateway>, Surroundings<'a
     let values = |placed: Vec<Placed<'_, _>>| placed.into_iter().map(|p| p.value).collect();
     let flag = |key| fields.value(key, values::flag).unwrap_or(false);
     let id = fields.value("id", gateway_id);
-    let state_dir = fields
-        .value("state_dir", path)
-        .map(|path| fields.scope.folder().join(path));
+    let state_dir = fields.value("state_dir", path).map(|path| fields.scope.folder().join(path));
     let allow_anonymous = flag("allow_anonymous");
     let last_known = flag("last_known");
     if last_known && !fields.has("state_dir") {
@@ -95,21 +93,13 @@ pub(crate) fn read<'a>(fields: &Fields<'a>) -> (Option<Gateway>, Surroundings<'a
 fn read_listen(fields: &Fields<'_>) -> Option<SocketAddr> {
     let said = fields.value("listen", address::listen);
     let unless_said = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    if fields.has("listen") {
-        said
-    } else {
-        Some(unless_said)
-    }
+    if fields.has("listen") { said } else { Some(unless_said) }
 }
 
 fn read_public_url(fields: &Fields<'_>, listen: Option<SocketAddr>) -> Option<Url> {
     let said = fields.value("public_url", address::gateway_url);
     let unless_said = || Url::parse(&format!("http://{}/", listen?)).ok();
-    if fields.has("public_url") {
-        said
-    } else {
-        unless_said()
-    }
+    if fields.has("public_url") { said } else { unless_said() }
 }
 
 fn read_deadlines(fields: &Fields<'_>) -> (Duration, Duration) {
@@ -152,30 +142,19 @@ struct Key<'a> {
 
 impl Key<'_> {
     fn finished(self) -> Option<MasterKey> {
-        Some(MasterKey {
-            kid: self.kid.value,
-            secret: self.secret?,
-            signing: self.signing,
-        })
+        Some(MasterKey { kid: self.kid.value, secret: self.secret?, signing: self.signing })
     }
 }
 
 fn read_keys<'a>(fields: &Fields<'a>) -> Vec<Key<'a>> {
     let rows = fields.items("keys").unwrap_or_default();
     let open = |row| Fields::open(&fields.scope, row, &KEY_KEYS);
-    let keys: Vec<Key<'a>> = rows
-        .iter()
-        .filter_map(open)
-        .filter_map(|row| read_key(&row))
-        .collect();
+    let keys: Vec<Key<'a>> = rows.iter().filter_map(open).filter_map(|row| read_key(&row)).collect();
     tell_repeated(&keys);
     let signing = keys.iter().filter(|key| key.signing).count();
     if signing != 1 && !rows.is_empty() && keys.len() == rows.len() {
         let message = format!("exactly one key signs, but {signing} do");
-        fields.tell(
-            "keys",
-            Fault::new(message).remedy("write `signing: true` at one key only"),
-        );
+        fields.tell("keys", Fault::new(message).remedy("write `signing: true` at one key only"));
     }
     keys
 }
@@ -185,11 +164,7 @@ fn read_key<'a>(row: &Fields<'a>) -> Option<Key<'a>> {
     let signing = row.value("signing", values::flag).unwrap_or(false);
     row.require("kid", "write a name for the key, such as `2026a`");
     let kid = row.placed("kid", kid)?;
-    Some(Key {
-        kid,
-        secret,
-        signing,
-    })
+    Some(Key { kid, secret, signing })
 }
 
 fn read_master(row: &Fields<'_>) -> Option<Secret> {
@@ -212,9 +187,7 @@ pub(crate) fn kid(text: &str) -> Result<String, Fault> {
     if (1..=32).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(text.to_owned());
     }
-    Err(Fault::new(
-        "a key id is 1 to 32 characters of A-Z, a-z, 0-9, _ and -",
-    ))
+    Err(Fault::new("a key id is 1 to 32 characters of A-Z, a-z, 0-9, _ and -"))
 }
 
 fn tell_repeated(keys: &[Key<'_>]) {
@@ -222,14 +195,12 @@ fn tell_repeated(keys: &[Key<'_>]) {
     for key in keys {
         if !kids.insert(&key.kid.value) {
             let fault = Fault::new("the same `kid` as an earlier key");
-            key.kid
-                .tell(fault.remedy("give every key an id of its own"));
+            key.kid.tell(fault.remedy("give every key an id of its own"));
         }
         let Some(secret) = &key.secret else { continue };
         if !secrets.insert(secret.expose()) {
             let fault = Fault::new("the same secret as an earlier key");
-            key.kid
-                .tell(fault.remedy("make a new one with `metaconsole keys generate`"));
+            key.kid.tell(fault.remedy("make a new one with `metaconsole keys generate`"));
         }
     }
 }

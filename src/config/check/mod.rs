@@ -35,11 +35,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 const FILE_KEYS: Keys = Keys {
     known: &["gateway", "defaults", "sites"],
-    refused: &[(
-        "access",
-        "`access` is not understood by this version, which has no login yet",
-        "remove it",
-    )],
+    refused: &[("access", "`access` is not understood by this version, which has no login yet", "remove it")],
     secret: false,
 };
 
@@ -47,21 +43,9 @@ const FILE_KEYS: Keys = Keys {
 const MORE_SITES_KEYS: Keys = Keys {
     known: &["sites"],
     refused: &[
-        (
-            "gateway",
-            "`gateway` belongs into the main file",
-            "move it there",
-        ),
-        (
-            "defaults",
-            "`defaults` belongs into the main file",
-            "move it there",
-        ),
-        (
-            "access",
-            "`access` belongs into the main file",
-            "move it there",
-        ),
+        ("gateway", "`gateway` belongs into the main file", "move it there"),
+        ("defaults", "`defaults` belongs into the main file", "move it there"),
+        ("access", "`access` belongs into the main file", "move it there"),
     ],
     secret: false,
 };
@@ -107,26 +91,17 @@ fn read_all(main: &Scope<'_>) -> Option<Config> {
     let files = std::iter::once(&main).chain(&others);
     Some(Config {
         gateway: gateway?,
-        sites: sites
-            .into_iter()
-            .map(|read| read.site)
-            .collect::<Option<Vec<Site>>>()?,
+        sites: sites.into_iter().map(|read| read.site).collect::<Option<Vec<Site>>>()?,
         files: files.map(|tree| tree.scope.file().to_path_buf()).collect(),
     })
 }
 
 /// A section, or an empty one in its place.
 fn section<'a>(fields: &Fields<'a>, key: &str, keys: &Keys) -> Fields<'a> {
-    fields
-        .map(key, keys)
-        .unwrap_or_else(|| fields.without_entries())
+    fields.map(key, keys).unwrap_or_else(|| fields.without_entries())
 }
 
-fn read_sites<'a>(
-    fields: &Fields<'a>,
-    defaults: &Shared<'a>,
-    surroundings: &Surroundings<'a>,
-) -> Vec<site::Read<'a>> {
+fn read_sites<'a>(fields: &Fields<'a>, defaults: &Shared<'a>, surroundings: &Surroundings<'a>) -> Vec<site::Read<'a>> {
     let nodes = fields.items("sites").unwrap_or_default();
     let read = |(number, node)| site::read(&fields.scope, node, number, defaults, surroundings);
     (1..).zip(nodes).map(read).collect()
@@ -148,9 +123,7 @@ fn tell_repeated_ids(sites: &[site::Read<'_>]) {
 fn read_trees<'a>(main: &Scope<'a>) -> Option<(Tree<'a>, Vec<Tree<'a>>)> {
     let tree = read_tree(main)?;
     let others = more_files(main);
-    let others = others
-        .iter()
-        .filter_map(|path| read_tree(&main.of_other_file(path)));
+    let others = others.iter().filter_map(|path| read_tree(&main.of_other_file(path)));
     Some((tree, others.collect()))
 }
 
@@ -158,19 +131,13 @@ fn read_tree<'a>(scope: &Scope<'a>) -> Option<Tree<'a>> {
     let text = files::read_text(scope.file(), MAX_FILE_BYTES);
     let text = text.map_err(|fault| scope.tell(Place::FILE, fault)).ok()?;
     let root = node::read(&text);
-    let root = root
-        .map_err(|(place, fault)| scope.tell(place, fault))
-        .ok()?;
+    let root = root.map_err(|(place, fault)| scope.tell(place, fault)).ok()?;
     if matches!(root.value, Value::Empty) {
-        let fault =
-            Fault::new("the file is empty").remedy("write at least one site below `sites:`");
+        let fault = Fault::new("the file is empty").remedy("write at least one site below `sites:`");
         scope.tell(Place::FILE, fault);
         return None;
     }
-    Some(Tree {
-        scope: scope.clone(),
-        root,
-    })
+    Some(Tree { scope: scope.clone(), root })
 }
 
 /// `sites.d/*.yaml` beside the main file, by name. Hidden files are those of editors.

@@ -19,17 +19,8 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// The scope of a whole file.
-    pub(crate) fn of_file(
-        file: &Path,
-        environment: Environment<'a>,
-        mistakes: &'a RefCell<Vec<Mistake>>,
-    ) -> Self {
-        Self {
-            file: file.into(),
-            site: None,
-            environment,
-            mistakes,
-        }
+    pub(crate) fn of_file(file: &Path, environment: Environment<'a>, mistakes: &'a RefCell<Vec<Mistake>>) -> Self {
+        Self { file: file.into(), site: None, environment, mistakes }
     }
 
     /// Another file of the same configuration.
@@ -39,10 +30,7 @@ impl<'a> Scope<'a> {
 
     /// The same file, inside a site.
     pub(crate) fn of_site(&self, name: &str) -> Self {
-        Self {
-            site: Some(name.into()),
-            ..self.clone()
-        }
+        Self { site: Some(name.into()), ..self.clone() }
     }
 
     pub(crate) fn file(&self) -> &Path {

@@ -34,31 +34,11 @@ pub(crate) const DEFAULTS_KEYS: Keys = Keys {
         ("id", "`id` is of one site only", "move it to the site"),
         ("name", "`name` is of one site only", "move it to the site"),
         ("url", "`url` is of one site only", "move it to the site"),
-        (
-            "urls",
-            "`urls` are of one site only",
-            "move them to the site",
-        ),
-        (
-            "public_url",
-            "`public_url` is of one site only",
-            "move it to the site",
-        ),
-        (
-            "credentials",
-            "`credentials` are of one site only",
-            "move them to the sites",
-        ),
-        (
-            "delegation",
-            "`delegation` is of one site only",
-            "move it to the sites",
-        ),
-        (
-            "connect_to",
-            "`connect_to` is of one site only",
-            "move it to the site",
-        ),
+        ("urls", "`urls` are of one site only", "move them to the site"),
+        ("public_url", "`public_url` is of one site only", "move it to the site"),
+        ("credentials", "`credentials` are of one site only", "move them to the sites"),
+        ("delegation", "`delegation` is of one site only", "move it to the sites"),
+        ("connect_to", "`connect_to` is of one site only", "move it to the site"),
     ],
     secret: false,
 };
@@ -161,8 +141,7 @@ impl<'a> Shared<'a> {
 
     /// The durations, with what holds when nobody says anything; checked against each other.
     pub(crate) fn times(&self) -> Times {
-        let settled =
-            |period: &Period<'a>, unless_said| period.as_ref().map_or(unless_said, |p| p.value);
+        let settled = |period: &Period<'a>, unless_said| period.as_ref().map_or(unless_said, |p| p.value);
         let timeout = settled(&self.timeout, DEFAULT_TIMEOUT);
         let times = Times {
             timeout,
@@ -223,10 +202,7 @@ fn read_proxy(fields: &Fields<'_>) -> Option<Option<SecretUrl>> {
     if is_reference(&text) {
         let secret = fields.secret("proxy")?;
         let url = address::proxy(secret.expose(), true);
-        return url
-            .map_err(|fault| fields.tell_about("proxy", fault))
-            .ok()
-            .map(Some);
+        return url.map_err(|fault| fields.tell_about("proxy", fault)).ok().map(Some);
     }
     let url = |text: &str| match text {
         "none" => Ok(None),

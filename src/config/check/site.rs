@@ -39,27 +39,11 @@ pub(crate) const KEYS: Keys = Keys {
         "delegation",
     ],
     refused: &[
-        (
-            "token",
-            "`token` belongs into `credentials`",
-            "move it there",
-        ),
+        ("token", "`token` belongs into `credentials`", "move it there"),
         ("user", "`user` belongs into `credentials`", "move it there"),
-        (
-            "password",
-            "`password` belongs into `credentials`",
-            "move it there",
-        ),
-        (
-            "api_password",
-            "`api_password` belongs into `credentials`",
-            "move it there",
-        ),
-        (
-            "basic",
-            "`basic` belongs into `credentials`",
-            "move it there",
-        ),
+        ("password", "`password` belongs into `credentials`", "move it there"),
+        ("api_password", "`api_password` belongs into `credentials`", "move it there"),
+        ("basic", "`basic` belongs into `credentials`", "move it there"),
         ("ca_file", "`ca_file` belongs into `tls`", "move it there"),
         ("insecure", "`insecure` belongs into `tls`", "move it there"),
     ],
@@ -97,17 +81,12 @@ pub(crate) fn read<'a>(
 ) -> Read<'a> {
     let name = usable_id(node, file).unwrap_or_else(|| format!("#{number}"));
     let Some(fields) = Fields::open(&file.of_site(&name), node, &KEYS) else {
-        return Read {
-            id: None,
-            site: None,
-        };
+        return Read { id: None, site: None };
     };
     fields.require("id", "write a name of a-z, 0-9 and - that never changes");
     let id = fields.placed("id", site_id);
     let own = read_own(&fields, surroundings);
-    let shared = shared::read(&fields)
-        .over(defaults)
-        .over(&surroundings.ages);
+    let shared = shared::read(&fields).over(defaults).over(&surroundings.ages);
     let site = id.as_ref().and_then(|id| assembled(&id.value, own, shared));
     Read { id, site }
 }
@@ -117,9 +96,7 @@ fn usable_id(node: &Node, file: &Scope<'_>) -> Option<String> {
     let Value::Map(entries) = &node.value else {
         return None;
     };
-    let entry = entries
-        .iter()
-        .find(|entry| entry.key.as_deref() == Some("id"))?;
+    let entry = entries.iter().find(|entry| entry.key.as_deref() == Some("id"))?;
     let Value::Text(text) = &entry.value.value else {
         return None;
     };
@@ -130,8 +107,9 @@ fn usable_id(node: &Node, file: &Scope<'_>) -> Option<String> {
 fn site_id(text: &str) -> Result<SiteId, Fault> {
     text.parse().map_err(|error: SiteIdError| match error {
         SiteIdError::Reserved => Fault::new(error.to_string()).remedy("choose another id"),
-        SiteIdError::Form => Fault::new(error.to_string())
-            .remedy("write capitals small and dots as -; `name` takes any text"),
+        SiteIdError::Form => {
+            Fault::new(error.to_string()).remedy("write capitals small and dots as -; `name` takes any text")
+        }
     })
 }
 
@@ -170,10 +148,7 @@ fn read_urls(fields: &Fields<'_>) -> Option<Vec<Url>> {
 
 fn distinct(fields: &Fields<'_>, listed: Vec<Placed<'_, Url>>) -> Option<Vec<Url>> {
     if fields.items("urls").is_some_and(<[Node]>::is_empty) {
-        fields.tell(
-            "urls",
-            Fault::new("`urls` is empty").remedy("write at least one"),
-        );
+        fields.tell("urls", Fault::new("`urls` is empty").remedy("write at least one"));
     }
     let mut urls: Vec<Url> = Vec::new();
     for url in listed {
@@ -185,18 +160,10 @@ fn distinct(fields: &Fields<'_>, listed: Vec<Placed<'_, Url>>) -> Option<Vec<Url
     (!urls.is_empty()).then_some(urls)
 }
 
-fn read_public_url(
-    fields: &Fields<'_>,
-    urls: Option<&[Url]>,
-    surroundings: &Surroundings<'_>,
-) -> Option<Url> {
+fn read_public_url(fields: &Fields<'_>, urls: Option<&[Url]>, surroundings: &Surroundings<'_>) -> Option<Url> {
     let own = fields.value("public_url", address::console_url);
     let first = || urls.and_then(<[Url]>::first).cloned();
-    let public_url = if fields.has("public_url") {
-        own
-    } else {
-        first()
-    }?;
+    let public_url = if fields.has("public_url") { own } else { first() }?;
     let gateway = surroundings.public_url.as_ref();
     if gateway.is_some_and(|gateway| address::same_host(gateway, &public_url)) {
         tell_shared_host(fields, &public_url);
@@ -207,16 +174,12 @@ fn read_public_url(
 /// Cookies ignore ports, so the site's would reach the gateway and the gateway's the site.
 fn tell_shared_host(fields: &Fields<'_>, public_url: &Url) {
     let keys = ["public_url", "url", "urls"];
-    let key = keys
-        .into_iter()
-        .find(|key| fields.has(key))
-        .unwrap_or("url");
+    let key = keys.into_iter().find(|key| fields.has(key)).unwrap_or("url");
     let remedy = match own_name(fields, public_url) {
         Some(example) => format!("give it a name of its own, for example {example}"),
         None => "give it a name of its own in `public_url`".to_owned(),
     };
-    let message =
-        "browsers would reach this site under the gateway's own host name and share its cookies";
+    let message = "browsers would reach this site under the gateway's own host name and share its cookies";
     fields.tell(key, Fault::new(message).remedy(remedy));
 }
 

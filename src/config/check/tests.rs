@@ -59,29 +59,14 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(gateway.id, "gateway");
     assert_eq!(gateway.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(gateway.public_url.as_str(), "http://127.0.0.1:8080/");
-    assert_eq!(
-        (gateway.deadline, gateway.max_deadline),
-        (seconds(2), seconds(60))
-    );
+    assert_eq!((gateway.deadline, gateway.max_deadline), (seconds(2), seconds(60)));
     assert!(gateway.keys.is_empty() && !gateway.allow_anonymous && !gateway.last_known);
     let site = &config.sites[0];
-    assert_eq!(
-        (site.name.as_str(), site.kind),
-        ("madrid", SiteKind::Pandora)
-    );
-    assert_eq!(
-        site.urls[0].as_str(),
-        "https://madrid.example.org/pandora_console/"
-    );
+    assert_eq!((site.name.as_str(), site.kind), ("madrid", SiteKind::Pandora));
+    assert_eq!(site.urls[0].as_str(), "https://madrid.example.org/pandora_console/");
     assert_eq!(site.public_url, site.urls[0]);
-    assert_eq!(
-        (site.timeout, site.connect_timeout),
-        (seconds(60), seconds(3))
-    );
-    assert_eq!(
-        (site.refresh_after, site.max_age),
-        (seconds(30), seconds(60))
-    );
+    assert_eq!((site.timeout, site.connect_timeout), (seconds(60), seconds(3)));
+    assert_eq!((site.refresh_after, site.max_age), (seconds(30), seconds(60)));
     assert_eq!(site.forget_after, seconds(24 * 3600));
     assert!((site.max_load - 0.02).abs() < 1e-12);
     assert_eq!((site.max_agents, site.max_body), (100_000, 256_000_000));
@@ -106,14 +91,8 @@ fn a_site_wins_over_defaults_and_they_over_the_gateway() {
         panic!("not two sites");
     };
     assert_eq!((madrid.max_age, lyon.max_age), (seconds(40), seconds(30)));
-    assert_eq!(
-        (madrid.refresh_after, lyon.forget_after),
-        (seconds(10), seconds(3600))
-    );
-    assert_eq!(
-        (madrid.tags.as_slice(), lyon.tags.len()),
-        (["c".to_owned()].as_slice(), 2)
-    );
+    assert_eq!((madrid.refresh_after, lyon.forget_after), (seconds(10), seconds(3600)));
+    assert_eq!((madrid.tags.as_slice(), lyon.tags.len()), (["c".to_owned()].as_slice(), 2));
     assert!(madrid.proxy.is_none() && !madrid.paused && lyon.paused);
     let proxy = lyon.proxy.as_ref().unwrap();
     assert_eq!(proxy.expose().password(), Some("hunter2"));
@@ -127,19 +106,14 @@ fn variables_are_replaced_in_every_plain_value() {
         "{MADRID}    name: ${{CITY}} $$1\n    tags: [\"${{CITY}}\"]\n    refresh_after: ${{MINUTES}}\n"
     ));
     let site = &config.sites[0];
-    assert_eq!(
-        (site.name.as_str(), site.tags[0].as_str()),
-        ("Madrid $1", "Madrid")
-    );
+    assert_eq!((site.name.as_str(), site.tags[0].as_str()), ("Madrid $1", "Madrid"));
     assert_eq!(site.refresh_after, seconds(300));
 }
 
 #[test]
 fn words_that_look_like_numbers_stay_words() {
     let sites = MADRID.replace("madrid\n", "007\n");
-    let config = accepted(&format!(
-        "{sites}    name: 2026\n    tags: [no, 1e5]\n    max_load: 2%\n"
-    ));
+    let config = accepted(&format!("{sites}    name: 2026\n    tags: [no, 1e5]\n    max_load: 2%\n"));
     let site = &config.sites[0];
     assert_eq!((site.id.as_str(), site.name.as_str()), ("007", "2026"));
     assert_eq!(site.tags, ["no", "1e5"]);
@@ -150,31 +124,16 @@ fn more_sites_come_by_the_name_of_their_file() {
     let folder = folder_with(MADRID);
     let more = folder.path().join("sites.d");
     fs::create_dir(&more).unwrap();
-    for (name, id) in [
-        ("b.yaml", "lyon"),
-        ("a.yaml", "oslo"),
-        (".c.yaml", "-"),
-        ("d.txt", "-"),
-    ] {
-        fs::write(
-            more.join(name),
-            MADRID.replace("madrid\n", &format!("{id}\n")),
-        )
-        .unwrap();
+    for (name, id) in [("b.yaml", "lyon"), ("a.yaml", "oslo"), (".c.yaml", "-"), ("d.txt", "-")] {
+        fs::write(more.join(name), MADRID.replace("madrid\n", &format!("{id}\n"))).unwrap();
     }
     fs::write(more.join("token"), "from-file\n").unwrap();
-    let relative = MADRID
-        .replace("\"${TOKEN}\"", "\"file:token\"")
-        .replace("madrid\n", "lima\n");
+    let relative = MADRID.replace("\"${TOKEN}\"", "\"file:token\"").replace("madrid\n", "lima\n");
     fs::write(more.join("e.yaml"), relative).unwrap();
     let config = load_folder(&folder);
     let ids: Vec<&str> = config.sites.iter().map(|site| site.id.as_str()).collect();
     assert_eq!(ids, ["madrid", "oslo", "lyon", "lima"]);
-    let files: Vec<_> = config
-        .files
-        .iter()
-        .map(|file| file.file_name().unwrap())
-        .collect();
+    let files: Vec<_> = config.files.iter().map(|file| file.file_name().unwrap()).collect();
     assert_eq!(files, ["sites.yaml", "a.yaml", "b.yaml", "e.yaml"]);
 }
 
@@ -198,35 +157,16 @@ fn everything_around_a_connection() {
     fs::write(folder.path().join("ca.pem"), CA).unwrap();
     fs::write(folder.path().join("client.pem"), format!("{CA}{KEY}")).unwrap();
     let config = load_folder(&folder);
-    assert_eq!(
-        config.gateway.public_url.as_str(),
-        "https://meta.example.org/pane/"
-    );
+    assert_eq!(config.gateway.public_url.as_str(), "https://meta.example.org/pane/");
     assert_eq!(config.gateway.trusted_proxies[1].to_string(), "::1/128");
     let site = &config.sites[0];
     let urls: Vec<&str> = site.urls.iter().map(url::Url::as_str).collect();
-    assert_eq!(
-        urls,
-        ["https://a.example.org/p/", "https://b.example.org/p/"]
-    );
+    assert_eq!(urls, ["https://a.example.org/p/", "https://b.example.org/p/"]);
     assert_eq!(site.tls.ca_pem.as_deref(), Some(CA.as_bytes()));
-    assert!(
-        site.tls
-            .client_pem
-            .as_ref()
-            .unwrap()
-            .expose()
-            .ends_with(KEY)
-    );
+    assert!(site.tls.client_pem.as_ref().unwrap().expose().ends_with(KEY));
     assert_eq!(site.connect_to.as_ref().unwrap().host, "2001:db8::7");
     assert_eq!(site.basic.as_ref().unwrap().user, "front");
-    assert!(matches!(
-        &site.credentials,
-        Credentials::Password {
-            api_password: None,
-            ..
-        }
-    ));
+    assert!(matches!(&site.credentials, Credentials::Password { api_password: None, .. }));
 }
 
 #[test]
@@ -244,10 +184,7 @@ fn openings() {
     let delegation = &config.sites[0].delegation;
     assert_eq!(delegation.verifier, Verifier::Dropin);
     assert!(delegation.url.as_ref().unwrap().path().ends_with("/mc.php"));
-    assert_eq!(
-        delegation.accounts[1].subject,
-        Subject::Group("oidc:noc".to_owned())
-    );
+    assert_eq!(delegation.accounts[1].subject, Subject::Group("oidc:noc".to_owned()));
     assert_eq!(config.sites[1].delegation.verifier, Verifier::Direct);
 }
 

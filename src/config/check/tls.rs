@@ -36,10 +36,7 @@ fn authorities(folder: &Path, text: &str) -> Result<Vec<u8>, Fault> {
     let pem = files::read(&file, MAX_BYTES)?.bytes;
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(pem),
-        _ => Err(
-            Fault::new(format!("{} holds no certificate", file.display()))
-                .remedy("give a file in PEM form"),
-        ),
+        _ => Err(Fault::new(format!("{} holds no certificate", file.display())).remedy("give a file in PEM form")),
     }
 }
 
@@ -49,10 +46,7 @@ fn certificate_and_key(folder: &Path, text: &str) -> Result<Secret, Fault> {
     let holds_both = reqwest::Identity::from_pem(&pem).is_ok();
     match String::from_utf8(pem) {
         Ok(pem) if holds_both => Ok(Secret::new(pem)),
-        _ => Err(Fault::new(format!(
-            "{} does not hold both a certificate and its key",
-            file.display()
-        ))
-        .remedy("put both in PEM form into one file")),
+        _ => Err(Fault::new(format!("{} does not hold both a certificate and its key", file.display()))
+            .remedy("put both in PEM form into one file")),
     }
 }

@@ -17,13 +17,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// Units of durations in milliseconds, largest first: `1m30s` is understood, `30s1m` is not.
-const TIME_UNITS: &[(&str, u64)] = &[
-    ("d", DAY),
-    ("h", HOUR),
-    ("m", MINUTE),
-    ("s", SECOND),
-    ("ms", 1),
-];
+const TIME_UNITS: &[(&str, u64)] = &[("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)];
 
 /// Units of sizes in bytes.
 const SIZE_UNITS: &[(&str, u64)] = &[
@@ -38,11 +32,7 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 
 impl Span {
     pub(crate) const fn millis(least: u64, most: u64, words: &'static str) -> Self {
-        Self {
-            least: Duration::from_millis(least),
-            most: Duration::from_millis(most),
-            words,
-        }
+        Self { least: Duration::from_millis(least), most: Duration::from_millis(most), words }
     }
 }
 
@@ -51,9 +41,8 @@ pub(crate) fn duration(text: &str, span: &Span) -> Result<Duration, Fault> {
     if is_number(text) {
         return Err(unit_missing("a duration", text, "s"));
     }
-    let millis = milliseconds(text).ok_or_else(|| {
-        Fault::new("expected a duration").remedy("write it like `2s`, `500ms`, `5m` or `1m30s`")
-    })?;
+    let millis = milliseconds(text)
+        .ok_or_else(|| Fault::new("expected a duration").remedy("write it like `2s`, `500ms`, `5m` or `1m30s`"))?;
     let duration = Duration::from_millis(millis);
     if duration < span.least || duration > span.most {
         return Err(out_of(span.words));
@@ -89,8 +78,7 @@ pub(crate) fn size(text: &str) -> Result<u64, Fault> {
         let (_, factor) = SIZE_UNITS.iter().find(known)?;
         number.checked_mul(*factor)
     });
-    let bytes = bytes
-        .ok_or_else(|| Fault::new("expected a size").remedy("write it like `256MB` or `64KiB`"))?;
+    let bytes = bytes.ok_or_else(|| Fault::new("expected a size").remedy("write it like `256MB` or `64KiB`"))?;
     if !(64 << 10..=16 << 30).contains(&bytes) {
         return Err(out_of("64KiB to 16GiB"));
     }
@@ -104,13 +92,10 @@ pub(crate) fn share(text: &str) -> Result<f64, Fault> {
         None => (text, 1.0),
     };
     let plain = |c: char| c.is_ascii_digit() || c == '.';
-    let parsed = number
-        .parse::<f64>()
-        .ok()
-        .filter(|_| number.chars().all(plain));
-    let share = parsed.ok_or_else(|| {
-        Fault::new("expected a share of the time").remedy("write it like `2%` or `0.02`")
-    })? / scale;
+    let parsed = number.parse::<f64>().ok().filter(|_| number.chars().all(plain));
+    let share = parsed
+        .ok_or_else(|| Fault::new("expected a share of the time").remedy("write it like `2%` or `0.02`"))?
+        / scale;
     if share > 0.0 && share <= 1.0 {
         return Ok(share);
     }
@@ -162,9 +147,7 @@ pub(crate) fn tag(text: &str) -> Result<String, Fault> {
 }
 
 fn leading_digits(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     Some((digits.parse().ok()?, rest))
 }
@@ -227,33 +210,17 @@ mod tests {
         assert_eq!(size("256MB").unwrap(), 256_000_000);
         assert_eq!(size("64KiB").unwrap(), 65_536);
         assert_eq!(size("1 gib").unwrap(), 1 << 30);
-        for bad in [
-            "",
-            "MB",
-            "256",
-            "1KB",
-            "17GiB",
-            "1.5MB",
-            "99999999999GB",
-            "64K",
-        ] {
+        for bad in ["", "MB", "256", "1KB", "17GiB", "1.5MB", "99999999999GB", "64K"] {
             assert!(size(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_share_is_a_percentage_or_a_fraction() {
-        for (text, expected) in [
-            ("2%", 0.02),
-            ("0.02", 0.02),
-            ("100%", 1.0),
-            ("2.5 %", 0.025),
-        ] {
+        for (text, expected) in [("2%", 0.02), ("0.02", 0.02), ("100%", 1.0), ("2.5 %", 0.025)] {
             assert!((share(text).unwrap() - expected).abs() < 1e-12, "{text}");
         }
-        for bad in [
-            "", "%", "0", "0%", "2", "101%", "-1%", "nan", "inf", "1e-3", ".",
-        ] {
+        for bad in ["", "%", "0", "0%", "2", "101%", "-1%", "nan", "inf", "1e-3", "."] {
             assert!(share(bad).is_err(), "{bad}");
         }
     }

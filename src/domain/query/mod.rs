@@ -79,10 +79,7 @@ impl Query {
 
     /// Asks for the agents whose whole alias or name is this one, folded.
     pub fn named(name: &str) -> Self {
-        Self::of(vec![Term {
-            negated: false,
-            what: What::Named(fold(name)),
-        }])
+        Self::of(vec![Term { negated: false, what: What::Named(fold(name)) }])
     }
 
     fn of(mut terms: Vec<Term>) -> Self {

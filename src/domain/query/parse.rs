@@ -29,11 +29,7 @@ pub struct QueryError {
 
 impl QueryError {
     fn new(position: usize, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            position,
-            message: message.into(),
-            remedy: remedy.into(),
-        }
+        Self { position, message: message.into(), remedy: remedy.into() }
     }
 }
 
@@ -75,20 +71,11 @@ struct Cursor<'a> {
 
 pub(super) fn parse(line: &str) -> Result<Vec<Term>, QueryError> {
     if line.len() > MAX_QUERY_BYTES {
-        let message = format!(
-            "the search is {} bytes long, more than {MAX_QUERY_BYTES}",
-            line.len()
-        );
-        let whole = line
-            .char_indices()
-            .take_while(|(at, _)| *at < MAX_QUERY_BYTES)
-            .count();
+        let message = format!("the search is {} bytes long, more than {MAX_QUERY_BYTES}", line.len());
+        let whole = line.char_indices().take_while(|(at, _)| *at < MAX_QUERY_BYTES).count();
         return Err(QueryError::new(whole, message, "ask for less at once"));
     }
-    let mut cursor = Cursor {
-        rest: line.chars().peekable(),
-        position: 1,
-    };
+    let mut cursor = Cursor { rest: line.chars().peekable(), position: 1 };
     let mut terms = Vec::new();
     loop {
         cursor.skip_blanks();
@@ -97,11 +84,7 @@ pub(super) fn parse(line: &str) -> Result<Vec<Term>, QueryError> {
         }
         if terms.len() == MAX_TERMS {
             let message = format!("more than {MAX_TERMS} words");
-            return Err(QueryError::new(
-                cursor.position,
-                message,
-                "ask for less at once",
-            ));
+            return Err(QueryError::new(cursor.position, message, "ask for less at once"));
         }
         terms.push(cursor.term()?);
     }
@@ -159,11 +142,7 @@ impl Cursor<'_> {
         loop {
             match self.next() {
                 Some('"') => {
-                    return Ok(Value {
-                        position,
-                        text,
-                        quoted: true,
-                    });
+                    return Ok(Value { position, text, quoted: true });
                 }
                 Some('\\') if matches!(self.peek(), Some('"' | '\\')) => text.extend(self.next()),
                 Some(c) => text.push(c),
@@ -180,11 +159,9 @@ impl Cursor<'_> {
 
     fn end_of_phrase(&mut self, also: &str) -> Result<(), QueryError> {
         match self.peek() {
-            Some(c) if !c.is_whitespace() && !also.contains(c) => Err(QueryError::new(
-                self.position,
-                "text follows a closing quote",
-                "put a blank between them",
-            )),
+            Some(c) if !c.is_whitespace() && !also.contains(c) => {
+                Err(QueryError::new(self.position, "text follows a closing quote", "put a blank between them"))
+            }
             _ => Ok(()),
         }
     }
@@ -192,18 +169,11 @@ impl Cursor<'_> {
     fn bare(&mut self, stop: &str) -> Value {
         let position = self.position;
         let mut text = String::new();
-        while let Some(c) = self
-            .peek()
-            .filter(|c| !c.is_whitespace() && !stop.contains(*c))
-        {
+        while let Some(c) = self.peek().filter(|c| !c.is_whitespace() && !stop.contains(*c)) {
             self.next();
             text.push(c);
         }
-        Value {
-            position,
-            text,
-            quoted: false,
-        }
+        Value { position, text, quoted: false }
     }
 
     fn word_or_field(&mut self) -> Result<What, QueryError> {
@@ -242,11 +212,7 @@ impl Cursor<'_> {
             };
             if value.text.is_empty() {
                 let message = format!("`{field}:` has no value here");
-                return Err(QueryError::new(
-                    value.position,
-                    message,
-                    format!("write {}", example(field)),
-                ));
+                return Err(QueryError::new(value.position, message, format!("write {}", example(field))));
             }
             values.push(value);
             if !self.take(',') {
@@ -282,11 +248,7 @@ fn unknown_field(word: &Value, lower: &str, rest: &str) -> QueryError {
             format!("known are {}; or write {quoted}", known.join(", "))
         }
     };
-    QueryError::new(
-        word.position,
-        format!("unknown field `{}`", word.text),
-        remedy,
-    )
+    QueryError::new(word.position, format!("unknown field `{}`", word.text), remedy)
 }
 
 fn example(field: &str) -> &'static str {
@@ -302,16 +264,8 @@ fn example(field: &str) -> &'static str {
 fn folded(value: &Value) -> Result<String, QueryError> {
     let text = fold(&value.text);
     if text.is_empty() {
-        let message = if value.text.is_empty() {
-            "an empty phrase"
-        } else {
-            "only accents, without a letter"
-        };
-        return Err(QueryError::new(
-            value.position,
-            message,
-            "write what to look for",
-        ));
+        let message = if value.text.is_empty() { "an empty phrase" } else { "only accents, without a letter" };
+        return Err(QueryError::new(value.position, message, "write what to look for"));
     }
     Ok(text)
 }
@@ -337,14 +291,8 @@ fn field_term(name: &str, field: Field, values: Vec<Value>) -> Result<What, Quer
     })
 }
 
-fn list<T: Ord>(
-    values: Vec<Value>,
-    one: impl Fn(&Value) -> Result<T, QueryError>,
-) -> Result<Vec<T>, QueryError> {
-    let mut list = values
-        .iter()
-        .map(one)
-        .collect::<Result<Vec<T>, QueryError>>()?;
+fn list<T: Ord>(values: Vec<Value>, one: impl Fn(&Value) -> Result<T, QueryError>) -> Result<Vec<T>, QueryError> {
+    let mut list = values.iter().map(one).collect::<Result<Vec<T>, QueryError>>()?;
     list.sort();
     list.dedup();
     Ok(list)
@@ -353,19 +301,11 @@ fn list<T: Ord>(
 fn status(value: &Value) -> Result<Status, QueryError> {
     let wanted = value.text.to_ascii_lowercase();
     let known = Status::WORST_FIRST;
-    known
-        .iter()
-        .find(|(word, _)| *word == wanted)
-        .map(|(_, status)| *status)
-        .ok_or_else(|| {
-            let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
-            let message = format!("`{}` is no status", value.text);
-            QueryError::new(
-                value.position,
-                message,
-                format!("write one of {}", words.join(", ")),
-            )
-        })
+    known.iter().find(|(word, _)| *word == wanted).map(|(_, status)| *status).ok_or_else(|| {
+        let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+        let message = format!("`{}` is no status", value.text);
+        QueryError::new(value.position, message, format!("write one of {}", words.join(", ")))
+    })
 }
 
 fn ip(value: &Value) -> Result<IpPattern, QueryError> {
@@ -376,18 +316,11 @@ fn ip(value: &Value) -> Result<IpPattern, QueryError> {
     if let Ok(address) = text.parse::<std::net::IpAddr>() {
         return Ok(IpPattern::Network(address.into()));
     }
-    if text
-        .bytes()
-        .all(|b| b.is_ascii_hexdigit() || b == b'.' || b == b':')
-    {
+    if text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'.' || b == b':') {
         return Ok(IpPattern::Prefix(text.to_ascii_lowercase()));
     }
     let message = format!("`{text}` is no address");
-    Err(QueryError::new(
-        value.position,
-        message,
-        format!("write {}", example("ip")),
-    ))
+    Err(QueryError::new(value.position, message, format!("write {}", example("ip"))))
 }
 
 /// Writes a term so that parsing gives it back.
@@ -409,11 +342,7 @@ pub(super) fn write_term(what: &What, f: &mut fmt::Formatter<'_>) -> fmt::Result
     }
 }
 
-fn write_field<T: AsRef<str>>(
-    name: &str,
-    values: impl Iterator<Item = T>,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
+fn write_field<T: AsRef<str>>(name: &str, values: impl Iterator<Item = T>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{name}")?;
     for (index, value) in values.enumerate() {
         f.write_str(if index == 0 { ":" } else { "," })?;

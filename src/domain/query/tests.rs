@@ -19,49 +19,26 @@ fn words_and_phrases_are_folded_and_ordered() {
     assert_eq!(canonical("web nandu web"), "nandu web");
     assert_eq!(canonical(r#""two  spaces" -DB"#), r#""two  spaces" -db"#);
     assert_eq!(canonical(r#""a \"b\" \\ c""#), r#""a \"b\" \\ c""#);
-    assert_eq!(
-        canonical(r#"5"disk DOMAIN\user"#),
-        r#""5\"disk" "domain\\user""#
-    );
+    assert_eq!(canonical(r#"5"disk DOMAIN\user"#), r#""5\"disk" "domain\\user""#);
 }
 
 #[test]
 fn fields_take_lists() {
-    assert_eq!(
-        canonical("Status:warning,critical"),
-        "status:warning,critical"
-    );
-    assert_eq!(
-        canonical(r#"group:"L'Eixample (CPD)",web"#),
-        r#"group:"l'eixample (cpd)",web"#
-    );
+    assert_eq!(canonical("Status:warning,critical"), "status:warning,critical");
+    assert_eq!(canonical(r#"group:"L'Eixample (CPD)",web"#), r#"group:"l'eixample (cpd)",web"#);
     assert_eq!(canonical("-site:madrid tag:EMEA"), "tag:emea -site:madrid");
     assert_eq!(canonical("ip:10.1.2.3/16,10.2."), "ip:10.1.0.0/16,10.2.");
 }
 
 #[test]
 fn a_colon_alone_makes_no_field() {
-    for text in [
-        "10.0.0.1:8080",
-        "localhost:80",
-        "http://a.b/c",
-        r"C:\temp",
-        "dead:beef::1",
-        ":x",
-        "a::b:1",
-    ] {
+    for text in ["10.0.0.1:8080", "localhost:80", "http://a.b/c", r"C:\temp", "dead:beef::1", ":x", "a::b:1"] {
         let parsed = Query::parse(text);
         if text == "a::b:1" {
             assert!(parsed.is_ok(), "{text}");
             continue;
         }
-        assert_eq!(
-            parsed.unwrap().terms(),
-            [Term {
-                negated: false,
-                what: What::Text(fold(text))
-            }]
-        );
+        assert_eq!(parsed.unwrap().terms(), [Term { negated: false, what: What::Text(fold(text)) }]);
     }
 }
 
@@ -72,22 +49,10 @@ fn a_mistake_names_its_position_and_the_remedy() {
             r#"web ""#,
             r#"position 5: this quote is never closed; add a `"` behind the phrase, or write `"\""` to find a quote"#,
         ),
-        (
-            "web -",
-            "position 5: nothing follows `-`; write the word to exclude behind it, or `\"-\"` to find a dash",
-        ),
-        (
-            r#"web """#,
-            "position 5: an empty phrase; write what to look for",
-        ),
-        (
-            "\u{301}",
-            "position 1: only accents, without a letter; write what to look for",
-        ),
-        (
-            r#""web"01"#,
-            "position 6: text follows a closing quote; put a blank between them",
-        ),
+        ("web -", "position 5: nothing follows `-`; write the word to exclude behind it, or `\"-\"` to find a dash"),
+        (r#"web """#, "position 5: an empty phrase; write what to look for"),
+        ("\u{301}", "position 1: only accents, without a letter; write what to look for"),
+        (r#""web"01"#, "position 6: text follows a closing quote; put a blank between them"),
         (
             "ñ statsu:critical",
             "position 3: unknown field `statsu`; write `status:`, or `\"statsu:critical\"` to find that text",
@@ -96,37 +61,23 @@ fn a_mistake_names_its_position_and_the_remedy() {
             "colour:red",
             "position 1: unknown field `colour`; known are alias, name, ip, group, os, status, site, tag; or write `\"colour:red\"` to find that text",
         ),
-        (
-            "status:",
-            "position 8: `status:` has no value here; write `status:critical` or `status:critical,warning`",
-        ),
-        (
-            "group:a,,b",
-            "position 9: `group:` has no value here; write `group:web` or `group:\"two words\"`",
-        ),
+        ("status:", "position 8: `status:` has no value here; write `status:critical` or `status:critical,warning`"),
+        ("group:a,,b", "position 9: `group:` has no value here; write `group:web` or `group:\"two words\"`"),
         (
             "status:critical,red",
             "position 17: `red` is no status; write one of critical, warning, unknown, normal, not_init",
         ),
-        (
-            "ip:web",
-            "position 4: `web` is no address; write `ip:10.1.0.7`, `ip:10.1.` or `ip:10.1.0.0/16`",
-        ),
+        ("ip:web", "position 4: `web` is no address; write `ip:10.1.0.7`, `ip:10.1.` or `ip:10.1.0.0/16`"),
         (
             "name:/web.*/",
             "position 6: regular expressions are not answered by this version; write `name:\"/…\"` to find that text",
         ),
-        (
-            "age:>10m",
-            "position 1: `age:` is not answered by this version; leave it out",
-        ),
+        ("age:>10m", "position 1: `age:` is not answered by this version; leave it out"),
     ] {
         assert_eq!(refused(line), expected, "{line}");
     }
     assert!(refused(&"x ".repeat(65)).starts_with("position 129: more than 64 words"));
-    assert!(
-        refused(&"ñ".repeat(5000)).starts_with("position 2048: the search is 10000 bytes long")
-    );
+    assert!(refused(&"ñ".repeat(5000)).starts_with("position 2048: the search is 10000 bytes long"));
 }
 
 #[test]
@@ -143,29 +94,16 @@ fn a_site_that_cannot_answer_is_not_concerned() {
         ("-tag:production web", false),
         ("site:madrid tag:lab", false),
     ] {
-        assert_eq!(
-            Query::parse(line).unwrap().concerns("madrid", &tags),
-            concerns,
-            "{line}"
-        );
+        assert_eq!(Query::parse(line).unwrap().concerns("madrid", &tags), concerns, "{line}");
     }
 }
 
 #[test]
 fn every_printable_character_is_answered_or_pointed_at() {
     for c in ' '..='~' {
-        for line in [
-            c.to_string(),
-            format!("web {c}"),
-            format!("{c}web"),
-            format!("web{c}"),
-            format!("a{c}b"),
-        ] {
+        for line in [c.to_string(), format!("web {c}"), format!("{c}web"), format!("web{c}"), format!("a{c}b")] {
             if let Err(error) = Query::parse(&line) {
-                assert!(
-                    (1..=line.chars().count() + 1).contains(&error.position),
-                    "{line}: {error}"
-                );
+                assert!((1..=line.chars().count() + 1).contains(&error.position), "{line}: {error}");
             }
         }
     }

@@ -51,9 +51,7 @@ pub struct Clients {
 
 impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clients")
-            .field("user_agent", &self.user_agent)
-            .finish_non_exhaustive()
+        f.debug_struct("Clients").field("user_agent", &self.user_agent).finish_non_exhaustive()
     }
 }
 
@@ -61,21 +59,11 @@ impl Clients {
     /// For a gateway of this name.
     pub fn new(gateway: &str) -> Self {
         let user_agent = format!("metaconsole/{} ({gateway})", env!("CARGO_PKG_VERSION"));
-        Self {
-            user_agent,
-            shared: Mutex::new(HashMap::new()),
-        }
+        Self { user_agent, shared: Mutex::new(HashMap::new()) }
     }
 
-    pub(super) fn for_site(
-        &self,
-        site: &config::Site,
-    ) -> Result<(reqwest::Client, Vec<Root>), SiteError> {
-        let roots = site
-            .urls
-            .iter()
-            .map(|url| root(url, site))
-            .collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn for_site(&self, site: &config::Site) -> Result<(reqwest::Client, Vec<Root>), SiteError> {
+        let roots = site.urls.iter().map(|url| root(url, site)).collect::<Result<Vec<_>, _>>()?;
         let tls = &site.tls;
         let own = tls.ca_pem.is_some()
             || tls.client_pem.is_some()
@@ -87,17 +75,11 @@ impl Clients {
             return Ok((self.own_client(site)?, roots));
         }
         // A poisoned lock only means that building panicked elsewhere; the map is whole.
-        let mut shared = self
-            .shared
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shared = self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let client = match shared.get(&site.connect_timeout) {
             Some(client) => client.clone(),
             None => {
-                let client = self
-                    .builder(site)
-                    .build()
-                    .map_err(|error| unusable(&error))?;
+                let client = self.builder(site).build().map_err(|error| unusable(&error))?;
                 shared.insert(site.connect_timeout, client.clone());
                 client
             }
@@ -119,8 +101,7 @@ impl Clients {
     fn own_client(&self, site: &config::Site) -> Result<reqwest::Client, SiteError> {
         let mut builder = self.builder(site);
         if let Some(pem) = &site.tls.ca_pem {
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(pem).map_err(|error| unusable(&error))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| unusable(&error))?;
             builder = builder.tls_certs_only(certificates);
         }
         if let Some(pem) = &site.tls.client_pem {
@@ -131,8 +112,7 @@ impl Clients {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
         if let Some(proxy) = &site.proxy {
-            let proxy =
-                reqwest::Proxy::all(proxy.expose().clone()).map_err(|error| unusable(&error))?;
+            let proxy = reqwest::Proxy::all(proxy.expose().clone()).map_err(|error| unusable(&error))?;
             builder = builder.proxy(proxy);
         }
         if site.tls.server_name.is_some() || site.connect_to.is_some() {
@@ -140,9 +120,7 @@ impl Clients {
             builder = builder.http1_only();
             let host = site.connect_to.as_ref().map(|to| to.host.clone());
             let host = host.or_else(|| site.urls.first().and_then(host_of));
-            builder = builder.dns_resolver(To {
-                host: host.unwrap_or_default(),
-            });
+            builder = builder.dns_resolver(To { host: host.unwrap_or_default() });
         }
         builder.build().map_err(|error| unusable(&error))
     }
@@ -154,18 +132,14 @@ pub(super) fn leads_to(site: &config::Site) -> Option<HostPort> {
         Some(proxy) => {
             let url = proxy.expose();
             // The schemes of `socks5` have no port of their own in the URL standard.
-            Some(HostPort {
-                host: host_of(url)?,
-                port: url.port_or_known_default().unwrap_or(1080),
-            })
+            Some(HostPort { host: host_of(url)?, port: url.port_or_known_default().unwrap_or(1080) })
         }
         None => site.connect_to.clone(),
     }
 }
 
 fn host_of(url: &Url) -> Option<String> {
-    url.host_str()
-        .map(|host| host.trim_matches(['[', ']']).to_owned())
+    url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())
 }
 
 fn root(url: &Url, site: &config::Site) -> Result<Root, SiteError> {
@@ -173,61 +147,30 @@ fn root(url: &Url, site: &config::Site) -> Result<Root, SiteError> {
     if let Some(to) = &site.connect_to {
         // Without encryption no name has to match, so the host itself can stand in the URL.
         if url.scheme() == "http" {
-            let host = if to.host.contains(':') {
-                format!("[{}]", to.host)
-            } else {
-                to.host.clone()
-            };
-            connect
-                .set_host(Some(&host))
-                .map_err(|error| bad_root(url, &error.to_string()))?;
+            let host = if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
+            connect.set_host(Some(&host)).map_err(|error| bad_root(url, &error.to_string()))?;
         }
-        connect
-            .set_port(Some(to.port))
-            .map_err(|()| bad_root(url, "no port can be set"))?;
+        connect.set_port(Some(to.port)).map_err(|()| bad_root(url, "no port can be set"))?;
     }
-    if let Some(name) = site
-        .tls
-        .server_name
-        .as_ref()
-        .filter(|_| url.scheme() == "https")
-    {
-        connect
-            .set_host(Some(name))
-            .map_err(|error| bad_root(url, &error.to_string()))?;
+    if let Some(name) = site.tls.server_name.as_ref().filter(|_| url.scheme() == "https") {
+        connect.set_host(Some(name)).map_err(|error| bad_root(url, &error.to_string()))?;
     }
     let authority = |url: &Url| url.authority().to_owned();
     let host_header = if authority(url) == authority(&connect) {
         None
     } else {
-        Some(
-            HeaderValue::from_str(&authority(url))
-                .map_err(|error| bad_root(url, &error.to_string()))?,
-        )
+        Some(HeaderValue::from_str(&authority(url)).map_err(|error| bad_root(url, &error.to_string()))?)
     };
-    Ok(Root {
-        url: url.clone(),
-        connect,
-        host_header,
-    })
+    Ok(Root { url: url.clone(), connect, host_header })
 }
 
 fn bad_root(url: &Url, why: &str) -> SiteError {
-    SiteError::new(
-        ErrorCode::Unreachable,
-        format!("{url} cannot be connected to: {why}"),
-    )
+    SiteError::new(ErrorCode::Unreachable, format!("{url} cannot be connected to: {why}"))
 }
 
 fn unusable(error: &reqwest::Error) -> SiteError {
     // A builder's error holds no URL; its sources say which certificate or proxy is meant.
-    SiteError::new(
-        ErrorCode::Tls,
-        format!(
-            "the connection settings cannot be used: {}",
-            super::classify::cause(error)
-        ),
-    )
+    SiteError::new(ErrorCode::Tls, format!("the connection settings cannot be used: {}", super::classify::cause(error)))
 }
 
 /// Leads every name to one host.
@@ -239,8 +182,7 @@ impl Resolve for To {
     fn resolve(&self, _asked: Name) -> Resolving {
         let host = self.host.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }

@@ -97,18 +97,11 @@ impl RequestIds {
         use std::hash::{BuildHasher, RandomState};
         // The standard library's seed is random per process, which is all an id needs.
         let process = RandomState::new().hash_one("request ids") as u32;
-        Self {
-            process,
-            next: AtomicUsize::new(1),
-        }
+        Self { process, next: AtomicUsize::new(1) }
     }
 
     fn next(&self) -> String {
-        format!(
-            "{:08x}-{:x}",
-            self.process,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{:08x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -170,16 +163,8 @@ impl Http {
     }
 
     /// Sends one request to one address. Any HTTP status is an answer, except a redirect.
-    pub async fn send(
-        &self,
-        root: usize,
-        request: Request<'_>,
-        deadline: Deadline,
-    ) -> Result<Answer, SiteError> {
-        let root = self
-            .roots
-            .get(root)
-            .ok_or_else(|| SiteError::new(ErrorCode::Unreachable, "no address"))?;
+    pub async fn send(&self, root: usize, request: Request<'_>, deadline: Deadline) -> Result<Answer, SiteError> {
+        let root = self.roots.get(root).ok_or_else(|| SiteError::new(ErrorCode::Unreachable, "no address"))?;
         let builder = self.build(root, &request)?;
         let host = root.host();
         let asked = self.clock.now();
@@ -195,10 +180,7 @@ impl Http {
         let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
         Ok(Answer {
             status: status.as_u16(),
-            content_type: content_type
-                .and_then(|v| v.to_str().ok())
-                .unwrap_or("")
-                .to_ascii_lowercase(),
+            content_type: content_type.and_then(|v| v.to_str().ok()).unwrap_or("").to_ascii_lowercase(),
             skew_ms: skew(response.headers(), asked, self.clock.now()),
             bytes: 0,
             host,
@@ -208,11 +190,7 @@ impl Http {
         })
     }
 
-    fn build(
-        &self,
-        root: &client::Root,
-        request: &Request<'_>,
-    ) -> Result<reqwest::RequestBuilder, SiteError> {
+    fn build(&self, root: &client::Root, request: &Request<'_>) -> Result<reqwest::RequestBuilder, SiteError> {
         let mut url = root
             .connect
             .join(request.path)
@@ -242,12 +220,11 @@ impl Http {
 impl Answer {
     /// The next piece of the body, decompressed; `None` at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, SiteError> {
-        let chunk =
-            match tokio::time::timeout_at(self.deadline.instant(), self.response.chunk()).await {
-                Err(_) => return Err(classify::unfinished(&self.host, self.bytes)),
-                Ok(Err(error)) => return Err(classify::broken_off(&error, &self.host, self.bytes)),
-                Ok(Ok(chunk)) => chunk,
-            };
+        let chunk = match tokio::time::timeout_at(self.deadline.instant(), self.response.chunk()).await {
+            Err(_) => return Err(classify::unfinished(&self.host, self.bytes)),
+            Ok(Err(error)) => return Err(classify::broken_off(&error, &self.host, self.bytes)),
+            Ok(Ok(chunk)) => chunk,
+        };
         self.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         if self.bytes > self.max_body {
             return Err(classify::too_large(&self.host, self.max_body));
@@ -281,10 +258,7 @@ fn skew(headers: &HeaderMap, asked: Timestamp, answered: Timestamp) -> Option<i6
 fn merge(failed: Vec<SiteError>) -> SiteError {
     let messages: Vec<_> = failed.iter().map(|error| error.message.clone()).collect();
     match failed.into_iter().next_back() {
-        Some(last) => SiteError {
-            message: messages.join("; "),
-            ..last
-        },
+        Some(last) => SiteError { message: messages.join("; "), ..last },
         None => SiteError::new(ErrorCode::Unreachable, "no address is configured"),
     }
 }

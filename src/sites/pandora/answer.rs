@@ -25,16 +25,10 @@ pub(super) enum Sentence {
 /// The sentences, as consoles 7.0NG.772 and 776 were heard to say them.
 const SENTENCES: &[(&str, Sentence)] = &[
     ("auth error", Sentence::Auth),
-    (
-        "The user has not enough permissions for perform this action.",
-        Sentence::NoPermission,
-    ),
+    ("The user has not enough permissions for perform this action.", Sentence::NoPermission),
     ("The Id does not exist in database.", Sentence::UnknownId),
     ("This operation does not exist.", Sentence::UnknownOperation),
-    (
-        "Not `set`, `get` or `help` operation selected.",
-        Sentence::NoOperation,
-    ),
+    ("Not `set`, `get` or `help` operation selected.", Sentence::NoOperation),
     ("No agents retrieved.", Sentence::Nothing),
     ("No groups retrieved.", Sentence::Nothing),
     ("Planned downtime was not retrieved", Sentence::Nothing),
@@ -58,12 +52,7 @@ struct Envelope {
 /// The sentence in a whole text, plain or in its JSON form.
 pub(super) fn sentence(text: &str) -> Option<Sentence> {
     let text = text.trim_start_matches('\u{feff}').trim();
-    let known = |text: &str| {
-        SENTENCES
-            .iter()
-            .find(|(known, _)| *known == text.trim())
-            .map(|(_, sentence)| *sentence)
-    };
+    let known = |text: &str| SENTENCES.iter().find(|(known, _)| *known == text.trim()).map(|(_, sentence)| *sentence);
     known(text).or_else(|| {
         let envelope: Envelope = serde_json::from_str(text).ok()?;
         known(envelope.data.as_str()?)
@@ -111,25 +100,14 @@ fn auth_error(login: Login, host: &str) -> SiteError {
 }
 
 /// Any answer that is neither what was asked for nor a known sentence.
-pub(super) fn unexpected(
-    status: u16,
-    content_type: &str,
-    text: &[u8],
-    login: Login,
-    host: &str,
-) -> SiteError {
+pub(super) fn unexpected(status: u16, content_type: &str, text: &[u8], login: Login, host: &str) -> SiteError {
     let readable = String::from_utf8_lossy(text);
     if let Some(sentence) = sentence(&readable) {
         return of_sentence(sentence, login, host);
     }
     let bad = |message: String| SiteError::new(ErrorCode::BadAnswer, message);
-    let begin: String = readable
-        .chars()
-        .take(8192)
-        .collect::<String>()
-        .to_lowercase();
-    let html =
-        content_type.starts_with("text/html") && begin.contains('<') || begin.contains("<html");
+    let begin: String = readable.chars().take(8192).collect::<String>().to_lowercase();
+    let html = content_type.starts_with("text/html") && begin.contains('<') || begin.contains("<html");
     match status {
         401 | 407 => SiteError::new(ErrorCode::Auth, format!("a proxy in front of {host} asks for a login ({status})"))
             .remedy("name its user and password under `credentials.basic`, with user and password for the console"),
@@ -143,8 +121,9 @@ pub(super) fn unexpected(
         500 => bad(format!("{host} answers with an error (500)")).remedy("look into its PHP error log"),
         502..=504 => bad(format!("a proxy in front of {host} gets no answer from the console ({status})"))
             .remedy("look whether the console's PHP service runs"),
-        _ if begin.trim().is_empty() => bad(format!("{host} answers with nothing ({status})"))
-            .remedy("look into its PHP error log"),
+        _ if begin.trim().is_empty() => {
+            bad(format!("{host} answers with nothing ({status})")).remedy("look into its PHP error log")
+        }
         _ if is_login_page(&begin) => bad(format!("{host} answers with a login page")).remedy(
             "the URL must be the console's root, and a login in front (SSO, VPN portal) must let include/api.php pass",
         ),
@@ -158,8 +137,7 @@ pub(super) fn unexpected(
 }
 
 fn is_login_page(begin: &str) -> bool {
-    begin.contains("<form")
-        && (begin.contains("type=\"password\"") || begin.contains("type='password'"))
+    begin.contains("<form") && (begin.contains("type=\"password\"") || begin.contains("type='password'"))
         || begin.contains("id=\"login_body\"")
         || begin.contains("name=\"login\"") && begin.contains("pandora")
 }
@@ -185,34 +163,10 @@ mod tests {
             (200, html, "auth error", ErrorCode::Auth, "auth error"),
             (500, html, "", ErrorCode::BadAnswer, "empty error (500)"),
             (200, html, "", ErrorCode::BadAnswer, "nothing (200)"),
-            (
-                502,
-                html,
-                "<html><h1>Bad Gateway",
-                ErrorCode::BadAnswer,
-                "gets no answer from the console (502)",
-            ),
-            (
-                200,
-                html,
-                "<html><body>It works!",
-                ErrorCode::BadAnswer,
-                "a web page (200)",
-            ),
-            (
-                200,
-                html,
-                "<form><input type=\"password\">",
-                ErrorCode::BadAnswer,
-                "login page",
-            ),
-            (
-                200,
-                "application/json",
-                "{\"type\":\"arr",
-                ErrorCode::BadAnswer,
-                "breaks off",
-            ),
+            (502, html, "<html><h1>Bad Gateway", ErrorCode::BadAnswer, "gets no answer from the console (502)"),
+            (200, html, "<html><body>It works!", ErrorCode::BadAnswer, "a web page (200)"),
+            (200, html, "<form><input type=\"password\">", ErrorCode::BadAnswer, "login page"),
+            (200, "application/json", "{\"type\":\"arr", ErrorCode::BadAnswer, "breaks off"),
             (401, html, "<h1>401", ErrorCode::Auth, "a proxy in front"),
             (403, html, "", ErrorCode::Forbidden, "403"),
             (404, html, "", ErrorCode::BadAnswer, "no console there"),
@@ -229,26 +183,11 @@ mod tests {
     fn auth_error_names_every_cause() {
         for login in [Login::Token, Login::Password] {
             let remedy = auth_error(login, "x").remedy.unwrap();
-            for cause in [
-                "IP list with API access",
-                "reverse proxy",
-                "disabled",
-                "no profile",
-            ] {
+            for cause in ["IP list with API access", "reverse proxy", "disabled", "no profile"] {
                 assert!(remedy.contains(cause), "{cause}");
             }
         }
-        assert!(
-            auth_error(Login::Token, "x")
-                .remedy
-                .unwrap()
-                .contains("drops the `Authorization` header")
-        );
-        assert!(
-            auth_error(Login::Password, "x")
-                .remedy
-                .unwrap()
-                .contains("API password")
-        );
+        assert!(auth_error(Login::Token, "x").remedy.unwrap().contains("drops the `Authorization` header"));
+        assert!(auth_error(Login::Password, "x").remedy.unwrap().contains("API password"));
     }
 }

@@ -36,10 +36,7 @@ pub(super) struct Op<'a> {
 
 impl<'a> Op<'a> {
     pub(super) fn new(name: &'a str) -> Self {
-        Self {
-            name,
-            arguments: Vec::new(),
-        }
+        Self { name, arguments: Vec::new() }
     }
 
     pub(super) fn json(self) -> Self {
@@ -52,8 +49,7 @@ impl<'a> Op<'a> {
 
     /// A list in `other`, already joined with `|`. No item may hold that character.
     pub(super) fn other(self, list: &'a str) -> Self {
-        self.with("other", list)
-            .with("other_mode", "url_encode_separator_|")
+        self.with("other", list).with("other_mode", "url_encode_separator_|")
     }
 
     fn with(mut self, name: &'a str, value: &'a str) -> Self {
@@ -89,20 +85,12 @@ impl Api {
         let mut headers = HeaderMap::new();
         if let Credentials::Token(token) = &credentials {
             let text = format!("Bearer {}", token.expose());
-            let mut value = HeaderValue::from_str(&text).map_err(|_| {
-                SiteError::new(
-                    ErrorCode::Auth,
-                    "the token has characters that no header can carry",
-                )
-            })?;
+            let mut value = HeaderValue::from_str(&text)
+                .map_err(|_| SiteError::new(ErrorCode::Auth, "the token has characters that no header can carry"))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self {
-            http,
-            credentials,
-            headers,
-        })
+        Ok(Self { http, credentials, headers })
     }
 
     pub(super) fn login(&self) -> Login {
@@ -113,69 +101,34 @@ impl Api {
     }
 
     /// Sends an operation; the answer's body has not been read.
-    pub(super) async fn send(
-        &self,
-        root: usize,
-        op: &Op<'_>,
-        deadline: Deadline,
-    ) -> Result<Answer, SiteError> {
+    pub(super) async fn send(&self, root: usize, op: &Op<'_>, deadline: Deadline) -> Result<Answer, SiteError> {
         let mut arguments = vec![("op", "get"), ("op2", op.name)];
         arguments.extend(op.arguments.iter().copied());
         let method = match &self.credentials {
             Credentials::Token(_) => Method::Get,
-            Credentials::Password {
-                user,
-                password,
-                api_password,
-            } => {
+            Credentials::Password { user, password, api_password } => {
                 arguments.push(("user", user));
                 arguments.push(("pass", password.expose()));
-                arguments.extend(
-                    api_password
-                        .as_ref()
-                        .map(|secret| ("apipass", secret.expose())),
-                );
+                arguments.extend(api_password.as_ref().map(|secret| ("apipass", secret.expose())));
                 Method::Post
             }
         };
-        let request = Request {
-            path: PATH,
-            method,
-            arguments: &arguments,
-            headers: &self.headers,
-        };
+        let request = Request { path: PATH, method, arguments: &arguments, headers: &self.headers };
         self.http.send(root, request, deadline).await
     }
 
     /// The console's version, which it tells without a login, and the answer's head.
-    pub(super) async fn version(
-        &self,
-        root: usize,
-        deadline: Deadline,
-    ) -> Result<(String, Answer), SiteError> {
-        let request = Request {
-            path: PATH,
-            method: Method::Get,
-            arguments: &[("info", "version")],
-            headers: &HeaderMap::new(),
-        };
+    pub(super) async fn version(&self, root: usize, deadline: Deadline) -> Result<(String, Answer), SiteError> {
+        let request =
+            Request { path: PATH, method: Method::Get, arguments: &[("info", "version")], headers: &HeaderMap::new() };
         let mut answer = self.http.send(root, request, deadline).await?;
         let body = answer.small(SMALL).await?;
         let text = String::from_utf8_lossy(&body);
         // `Pandora FMS v7.0NG.776 - PC240328 MR64`; later products keep the shape with another name.
-        let version = text
-            .trim()
-            .strip_prefix("Pandora")
-            .map(|rest| rest.trim_start_matches(" FMS").trim());
+        let version = text.trim().strip_prefix("Pandora").map(|rest| rest.trim_start_matches(" FMS").trim());
         match version.filter(|rest| rest.len() < 100 && answer.status == 200) {
             Some(version) => Ok((version.to_owned(), answer)),
-            None => Err(answer::unexpected(
-                answer.status,
-                &answer.content_type,
-                &body,
-                self.login(),
-                &answer.host,
-            )),
+            None => Err(answer::unexpected(answer.status, &answer.content_type, &body, self.login(), &answer.host)),
         }
     }
 
@@ -187,10 +140,7 @@ impl Api {
         deadline: Deadline,
     ) -> Result<Reply<T>, SiteError> {
         let op = op.json();
-        self.small(root, &op, deadline, |body| {
-            serde_json::from_slice(body).ok()
-        })
-        .await
+        self.small(root, &op, deadline, |body| serde_json::from_slice(body).ok()).await
     }
 
     /// Asks for a text; `understand` says whether it is one.
@@ -208,28 +158,14 @@ impl Api {
         }
         match std::str::from_utf8(&body).ok().and_then(answer::sentence) {
             Some(Sentence::Auth) => {
-                return Err(answer::of_sentence(
-                    Sentence::Auth,
-                    self.login(),
-                    &answer.host,
-                ));
+                return Err(answer::of_sentence(Sentence::Auth, self.login(), &answer.host));
             }
             Some(sentence) => return Ok(Reply::Sentence(sentence)),
             None => {}
         }
-        let understood = if answer.status == 200 {
-            understand(&body)
-        } else {
-            None
-        };
-        understood.map(Reply::Value).ok_or_else(|| {
-            answer::unexpected(
-                answer.status,
-                &answer.content_type,
-                &body,
-                self.login(),
-                &answer.host,
-            )
-        })
+        let understood = if answer.status == 200 { understand(&body) } else { None };
+        understood
+            .map(Reply::Value)
+            .ok_or_else(|| answer::unexpected(answer.status, &answer.content_type, &body, self.login(), &answer.host))
     }
 }

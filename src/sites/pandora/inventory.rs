@@ -146,11 +146,7 @@ impl From<Oversize> for Stop {
 }
 
 impl Decoder {
-    pub(super) fn new(
-        max_agents: usize,
-        answer: &crate::sites::http::Answer,
-        login: Login,
-    ) -> Self {
+    pub(super) fn new(max_agents: usize, answer: &crate::sites::http::Answer, login: Login) -> Self {
         let tree = Tree {
             builder: Builder::new(max_agents),
             group: None,
@@ -170,31 +166,20 @@ impl Decoder {
 
     pub(super) fn feed(&mut self, piece: &[u8]) -> Result<(), SiteError> {
         let tree = &mut self.tree;
-        self.rows
-            .feed(piece, &mut |row| tree.row(row))
-            .map_err(|stop| stopped(&stop, &self.host))
+        self.rows.feed(piece, &mut |row| tree.row(row)).map_err(|stop| stopped(&stop, &self.host))
     }
 
     /// All bytes have come: the rows, or what the answer was instead.
     pub(super) fn finish(self) -> Result<Builder, SiteError> {
-        let unexpected = |text: &[u8]| {
-            Err(answer::unexpected(
-                self.status,
-                &self.content_type,
-                text,
-                self.login,
-                &self.host,
-            ))
-        };
+        let unexpected =
+            |text: &[u8]| Err(answer::unexpected(self.status, &self.content_type, text, self.login, &self.host));
         match self.rows.finish() {
             Rest::Truncated => Err(broken_off(&self.host)),
             Rest::Prose(text) => unexpected(&text),
             Rest::Envelope(envelope) => {
                 let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&envelope);
                 match parsed.as_ref().map(|envelope| envelope.get("data")) {
-                    Ok(Some(serde_json::Value::Array(rows))) if rows.is_empty() => {
-                        Ok(self.tree.builder)
-                    }
+                    Ok(Some(serde_json::Value::Array(rows))) if rows.is_empty() => Ok(self.tree.builder),
                     // An account that sees nothing, or a console without agents.
                     Ok(Some(serde_json::Value::Null)) => Ok(self.tree.builder),
                     Ok(_) => unexpected(&envelope),
@@ -211,15 +196,12 @@ fn broken_off(host: &str) -> SiteError {
 }
 
 fn stopped(stop: &Stop, host: &str) -> SiteError {
-    let bad =
-        |what: &str| SiteError::new(ErrorCode::BadAnswer, format!("the answer of {host} {what}"));
+    let bad = |what: &str| SiteError::new(ErrorCode::BadAnswer, format!("the answer of {host} {what}"));
     match stop {
-        Stop::Size(Oversize::Prose) => bad("is a long text instead of data").remedy(
-            "the URL may lead to a proxy or another site; write the console's root as `url`",
-        ),
+        Stop::Size(Oversize::Prose) => bad("is a long text instead of data")
+            .remedy("the URL may lead to a proxy or another site; write the console's root as `url`"),
         Stop::Size(Oversize::Envelope | Oversize::Row) | Stop::Json => {
-            bad("is not the list that was asked for")
-                .remedy("look whether a console of a known version answers there")
+            bad("is not the list that was asked for").remedy("look whether a console of a known version answers there")
         }
         Stop::Full(full) => stopped_full(*full, host),
     }
@@ -228,15 +210,9 @@ fn stopped(stop: &Stop, host: &str) -> SiteError {
 /// A site larger than it may be.
 pub(super) fn stopped_full(full: Full, host: &str) -> SiteError {
     match full.agents {
-        Some(agents) => SiteError::new(
-            ErrorCode::TooLarge,
-            format!("{host} has {agents} agents or more"),
-        )
-        .remedy("raise `max_agents` if the site is really that large"),
-        None => SiteError::new(
-            ErrorCode::TooLarge,
-            format!("{host} sends more text than can be held"),
-        ),
+        Some(agents) => SiteError::new(ErrorCode::TooLarge, format!("{host} has {agents} agents or more"))
+            .remedy("raise `max_agents` if the site is really that large"),
+        None => SiteError::new(ErrorCode::TooLarge, format!("{host} sends more text than can be held")),
     }
 }
 
@@ -245,8 +221,7 @@ impl Tree {
         let row: Row<'_> = match serde_json::from_slice(bytes) {
             Ok(row) => row,
             Err(error) if error.is_data() => {
-                self.builder
-                    .complain(|| format!("a row has another shape: {error}"));
+                self.builder.complain(|| format!("a row has another shape: {error}"));
                 return Ok(());
             }
             Err(_) => return Err(Stop::Json),
@@ -271,8 +246,7 @@ impl Tree {
         self.agent = None;
         let id = row.agent_id.0.as_ref();
         if id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit()) {
-            self.builder
-                .complain(|| "an agent has no number as its id".to_owned());
+            self.builder.complain(|| "an agent has no number as its id".to_owned());
             return Ok(());
         }
         if row.agent_disabled.is_set() {
@@ -288,11 +262,7 @@ impl Tree {
         };
         let agent = self.builder.agent(text)?;
         if let Some(group) = self.group {
-            self.builder.join(
-                agent,
-                group,
-                row.agent_id_group.0 == self.group_key.as_str(),
-            );
+            self.builder.join(agent, group, row.agent_id_group.0 == self.group_key.as_str());
         }
         self.agent = Some(agent);
         Ok(())
@@ -300,15 +270,10 @@ impl Tree {
 
     fn module(&mut self, row: &Row<'_>) {
         let of = row.module_id_agent.0.as_ref();
-        let agent = if of.is_empty() {
-            self.agent
-        } else {
-            self.builder.known(of)
-        };
+        let agent = if of.is_empty() { self.agent } else { self.builder.known(of) };
         let Some(agent) = agent else {
             if !of.is_empty() && !self.disabled.contains(of) {
-                self.builder
-                    .complain(|| "a module belongs to no agent".to_owned());
+                self.builder.complain(|| "a module belongs to no agent".to_owned());
             }
             return;
         };
@@ -316,25 +281,13 @@ impl Tree {
             return;
         }
         let Ok(id) = row.module_id_agent_modulo.0.parse::<u64>() else {
-            self.builder
-                .complain(|| "a module has no number as its id".to_owned());
+            self.builder.complain(|| "a module has no number as its id".to_owned());
             return;
         };
         // A time that is absent was not asked for, or is null because the module has no state row yet.
-        let reported = row
-            .module_utimestamp
-            .as_ref()
-            .map_or(1, |text| text.0.parse::<i64>().unwrap_or(0));
-        let state = if reported <= 0 {
-            Status::NotInit
-        } else {
-            status(&row.module_state.0)
-        };
-        let reported = if row.module_utimestamp.is_some() {
-            reported
-        } else {
-            0
-        };
+        let reported = row.module_utimestamp.as_ref().map_or(1, |text| text.0.parse::<i64>().unwrap_or(0));
+        let state = if reported <= 0 { Status::NotInit } else { status(&row.module_state.0) };
+        let reported = if row.module_utimestamp.is_some() { reported } else { 0 };
         self.builder.module(agent, id, state, reported);
     }
 }

@@ -8,19 +8,17 @@ use crate::sites::View;
 pub(super) fn link(root: &Url, view: &View) -> Url {
     let mut url = root.clone();
     let agent = "operation/agentes/ver_agente";
-    let (sec, sec2, more): (&str, &str, Vec<(&str, &str)>) = match view {
+    let (sec, sec2, more, id) = match view {
         View::Home => return url,
-        View::Agent(id) => ("estado", agent, vec![("id_agente", id)]),
-        View::Modules(id) => ("estado", agent, vec![("tab", "module"), ("id_agente", id)]),
-        View::Alerts(id) => ("estado", agent, vec![("tab", "alert"), ("id_agente", id)]),
-        View::Graphs(id) => ("estado", agent, vec![("tab", "graphs"), ("id_agente", id)]),
-        View::Events(id) => ("eventos", "operation/events/events", vec![("id_agent", id)]),
+        View::Agent(id) => ("estado", agent, "id_agente", id),
+        View::Modules(id) => ("estado", agent, "tab=module&id_agente", id),
+        View::Alerts(id) => ("estado", agent, "tab=alert&id_agente", id),
+        View::Graphs(id) => ("estado", agent, "tab=graphs&id_agente", id),
+        View::Events(id) => ("eventos", "operation/events/events", "id_agent", id),
     };
     url.set_path(&format!("{}index.php", root.path()));
-    url.query_pairs_mut()
-        .append_pair("sec", sec)
-        .append_pair("sec2", sec2)
-        .extend_pairs(more);
+    let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    url.set_query(Some(&format!("sec={sec}&sec2={sec2}&{more}={id}")));
     url
 }
 
@@ -33,18 +31,12 @@ mod tests {
         let root = Url::parse("https://a.example/pandora_console/").unwrap();
         for (view, expected) in [
             (View::Home, ""),
-            (
-                View::Agent("42".into()),
-                "index.php?sec=estado&sec2=operation%2Fagentes%2Fver_agente&id_agente=42",
-            ),
+            (View::Agent("42".into()), "index.php?sec=estado&sec2=operation/agentes/ver_agente&id_agente=42"),
             (
                 View::Alerts("42".into()),
-                "index.php?sec=estado&sec2=operation%2Fagentes%2Fver_agente&tab=alert&id_agente=42",
+                "index.php?sec=estado&sec2=operation/agentes/ver_agente&tab=alert&id_agente=42",
             ),
-            (
-                View::Events("4&x=1".into()),
-                "index.php?sec=eventos&sec2=operation%2Fevents%2Fevents&id_agent=4%26x%3D1",
-            ),
+            (View::Events("4&x=1".into()), "index.php?sec=eventos&sec2=operation/events/events&id_agent=4%26x%3D1"),
         ] {
             assert_eq!(link(&root, &view).as_str(), format!("{root}{expected}"));
         }

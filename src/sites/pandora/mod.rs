@@ -71,8 +71,7 @@ impl Pandora {
     fn tls_state(&self) -> StepResult {
         if self.insecure {
             return StepResult::Warning(
-                "any certificate is believed (`tls.insecure`): anybody between may read along"
-                    .into(),
+                "any certificate is believed (`tls.insecure`): anybody between may read along".into(),
             );
         }
         StepResult::Ok("the certificate is good".to_owned())
@@ -88,26 +87,15 @@ impl Pandora {
         let answer = self.api.send(root, &op, deadline).await?;
         let (host, skew_ms) = (answer.host.clone(), answer.skew_ms);
         let (builder, bytes) = self.decode(answer, deadline).await?;
-        let names = self
-            .systems
-            .names(&self.api, root, &builder, deadline)
-            .await;
+        let names = self.systems.names(&self.api, root, &builder, deadline).await;
         let finish = move || builder.finish(|key| names.get(key).cloned());
         let inventory = self.decoding.run(deadline, finish).await?;
         let inventory = inventory.map_err(|full: Full| inventory::stopped_full(full, &host))?;
-        Ok(Reading {
-            inventory: Arc::new(inventory),
-            bytes,
-            skew_ms,
-        })
+        Ok(Reading { inventory: Arc::new(inventory), bytes, skew_ms })
     }
 
     /// Decodes a list while it arrives: small pieces here, large ones in a place for it.
-    async fn decode(
-        &self,
-        mut answer: Answer,
-        deadline: Deadline,
-    ) -> Result<(Builder, u64), SiteError> {
+    async fn decode(&self, mut answer: Answer, deadline: Deadline) -> Result<(Builder, u64), SiteError> {
         let mut decoder = Decoder::new(self.max_agents, &answer, self.api.login());
         let mut piece: Vec<u8> = Vec::new();
         while let Some(chunk) = answer.chunk().await? {
@@ -134,9 +122,7 @@ impl Site for Pandora {
         inventory: &'a Inventory,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Detail, SiteError>> {
-        let ask = move |root, deadline| {
-            modules::detail(&self.api, root, agent, inventory, deadline).boxed()
-        };
+        let ask = move |root, deadline| modules::detail(&self.api, root, agent, inventory, deadline).boxed();
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 
@@ -147,28 +133,16 @@ impl Site for Pandora {
         to: Timestamp,
         deadline: Deadline,
     ) -> BoxFuture<'_, Result<Vec<Point>, SiteError>> {
-        let range = modules::Range {
-            from,
-            to,
-            now: self.clock.now(),
-        };
-        let ask =
-            move |root, deadline| modules::series(&self.api, root, module, range, deadline).boxed();
+        let range = modules::Range { from, to, now: self.clock.now() };
+        let ask = move |root, deadline| modules::series(&self.api, root, module, range, deadline).boxed();
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 
-    fn planned_work(
-        &self,
-        deadline: Deadline,
-    ) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>> {
+    fn planned_work(&self, deadline: Deadline) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>> {
         self.planned.get(&self.api, deadline).boxed()
     }
 
-    fn probe<'a>(
-        &'a self,
-        tell: &'a mut (dyn FnMut(Step) + Send),
-        deadline: Deadline,
-    ) -> BoxFuture<'a, ()> {
+    fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()> {
         probe::probe(self, tell, deadline).boxed()
     }
 

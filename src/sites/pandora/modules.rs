@@ -79,10 +79,7 @@ pub(super) async fn detail(
 ) -> Result<Detail, SiteError> {
     let all = inventory.worst_modules(agent, usize::MAX);
     let cut = all.len().saturating_sub(MAX_MODULES);
-    let reads = all
-        .into_iter()
-        .take(MAX_MODULES)
-        .map(|(id, _)| module(api, root, id, deadline));
+    let reads = all.into_iter().take(MAX_MODULES).map(|(id, _)| module(api, root, id, deadline));
     let read: Vec<Option<Module>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
     let mut modules: Vec<Module> = read.into_iter().flatten().collect();
     // Their states may have changed since the inventory.
@@ -91,12 +88,7 @@ pub(super) async fn detail(
 }
 
 /// One module; `None` when it is gone since the inventory.
-async fn module(
-    api: &Api,
-    root: usize,
-    id: u64,
-    deadline: Deadline,
-) -> Result<Option<Module>, SiteError> {
+async fn module(api: &Api, root: usize, id: u64, deadline: Deadline) -> Result<Option<Module>, SiteError> {
     let text = id.to_string();
     let op = Op::new("module_properties").json().id(&text).other(FIELDS);
     let understand = |body: &[u8]| {
@@ -110,41 +102,18 @@ async fn module(
 }
 
 fn of_row(id: u64, row: Row<'_>) -> Module {
-    let reported = row
-        .module_utimestamp
-        .0
-        .parse()
-        .ok()
-        .filter(|secs: &i64| *secs > 0)
-        .map(Timestamp::from_secs);
-    let interval = row
-        .module_current_interval
-        .0
-        .parse()
-        .ok()
-        .filter(|secs| *secs > 0);
+    let reported = row.module_utimestamp.0.parse().ok().filter(|secs: &i64| *secs > 0).map(Timestamp::from_secs);
+    let interval = row.module_current_interval.0.parse().ok().filter(|secs| *secs > 0);
     Module {
         id,
         name: row.module_name.0.into_owned(),
-        status: if reported.is_some() {
-            status(&row.module_state.0)
-        } else {
-            Status::NotInit
-        },
+        status: if reported.is_some() { status(&row.module_state.0) } else { Status::NotInit },
         value: row.module_data.0.into_owned(),
         reported,
         interval: interval.map(Duration::from_secs),
         description: row.module_description.0.into_owned(),
-        warning: threshold(
-            &row.module_min_warning,
-            &row.module_max_warning,
-            &row.module_warning_inverse,
-        ),
-        critical: threshold(
-            &row.module_min_critical,
-            &row.module_max_critical,
-            &row.module_critical_inverse,
-        ),
+        warning: threshold(&row.module_min_warning, &row.module_max_warning, &row.module_warning_inverse),
+        critical: threshold(&row.module_min_critical, &row.module_max_critical, &row.module_critical_inverse),
     }
 }
 
@@ -152,11 +121,7 @@ fn of_row(id: u64, row: Row<'_>) -> Module {
 fn threshold(min: &Text<'_>, max: &Text<'_>, inverse: &Text<'_>) -> Option<Threshold> {
     let (min, max): (f64, f64) = (min.0.parse().ok()?, max.0.parse().ok()?);
     let has = min != 0.0 || max != 0.0;
-    has.then(|| Threshold {
-        min,
-        max: (max > min).then_some(max),
-        inverse: inverse.0 == "1",
-    })
+    has.then(|| Threshold { min, max: (max > min).then_some(max), inverse: inverse.0 == "1" })
 }
 
 pub(super) async fn series(
@@ -188,15 +153,10 @@ fn points(body: &[u8]) -> Option<Vec<Point>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut points: Vec<Point> = Vec::new();
     for line in text.lines() {
-        let epoch = line
-            .split_once(';')
-            .and_then(|(epoch, value)| Some((epoch.parse::<i64>().ok()?, value)));
+        let epoch = line.split_once(';').and_then(|(epoch, value)| Some((epoch.parse::<i64>().ok()?, value)));
         match (epoch, points.last_mut()) {
             (Some((epoch, value)), _) => {
-                points.push(Point {
-                    at: Timestamp::from_secs(epoch),
-                    value: value.to_owned(),
-                });
+                points.push(Point { at: Timestamp::from_secs(epoch), value: value.to_owned() });
             }
             (None, Some(last)) => {
                 last.value.push('\n');
@@ -207,9 +167,7 @@ fn points(body: &[u8]) -> Option<Vec<Point>> {
         }
     }
     for point in &mut points {
-        point
-            .value
-            .truncate(point.value.trim_end_matches('\n').len());
+        point.value.truncate(point.value.trim_end_matches('\n').len());
     }
     Some(points)
 }
@@ -221,11 +179,7 @@ mod tests {
     #[test]
     fn values_keep_separators_and_line_ends() {
         let body = "1795397817;OK; all \"fine\" <b>ñ</b> & ?\n1795398117;two\nlines; here\n1795398417;\n\n";
-        let values: Vec<_> = points(body.as_bytes())
-            .unwrap()
-            .into_iter()
-            .map(|p| (p.at.as_secs(), p.value))
-            .collect();
+        let values: Vec<_> = points(body.as_bytes()).unwrap().into_iter().map(|p| (p.at.as_secs(), p.value)).collect();
         assert_eq!(
             values,
             [
@@ -248,10 +202,7 @@ mod tests {
             ("CPU Load", "17.85000", Status::Normal)
         );
         assert_eq!(module.reported, Some(Timestamp::from_secs(1_795_404_681)));
-        assert_eq!(
-            (module.interval, module.warning),
-            (Some(Duration::from_secs(300)), None)
-        );
+        assert_eq!((module.interval, module.warning), (Some(Duration::from_secs(300)), None));
     }
 
     #[test]
@@ -259,21 +210,7 @@ mod tests {
         let text = |t: &'static str| Text(t.into());
         let of = |min, max| threshold(&text(min), &text(max), &text("0"));
         assert_eq!(of("0", "0"), None);
-        assert_eq!(
-            of("80.00", "95.00"),
-            Some(Threshold {
-                min: 80.0,
-                max: Some(95.0),
-                inverse: false
-            })
-        );
-        assert_eq!(
-            of("95.00", "0.00"),
-            Some(Threshold {
-                min: 95.0,
-                max: None,
-                inverse: false
-            })
-        );
+        assert_eq!(of("80.00", "95.00"), Some(Threshold { min: 80.0, max: Some(95.0), inverse: false }));
+        assert_eq!(of("95.00", "0.00"), Some(Threshold { min: 95.0, max: None, inverse: false }));
     }
 }

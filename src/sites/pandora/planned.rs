@@ -50,11 +50,7 @@ struct Row<'a> {
 }
 
 impl Planned {
-    pub(super) async fn get(
-        &self,
-        api: &Api,
-        deadline: Deadline,
-    ) -> Result<Arc<[PlannedWork]>, SiteError> {
+    pub(super) async fn get(&self, api: &Api, deadline: Deadline) -> Result<Arc<[PlannedWork]>, SiteError> {
         if let Some((at, work)) = &*self.last.lock().unwrap_or_else(PoisonError::into_inner)
             && at.elapsed() < INTERVAL
         {
@@ -62,8 +58,7 @@ impl Planned {
         }
         let ask = |root, deadline| read(api, root, deadline).boxed();
         let work: Arc<[PlannedWork]> = api.http.in_turn(deadline, ask).await?.into();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), work.clone()));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), work.clone()));
         Ok(work)
     }
 }
@@ -107,18 +102,9 @@ mod tests {
         let body = include_bytes!("../../../tests/fixtures/pandora/s1-planned-downtimes-json.json");
         let work = decode(body).unwrap();
         assert_eq!(work.len(), 2);
-        assert_eq!(
-            (work[0].name.as_str(), work[0].description.as_str()),
-            ("Ventana cañón", "mensual; &")
-        );
-        let (from, to) = (
-            Timestamp::from_secs(1_795_404_079),
-            Timestamp::from_secs(1_795_411_879),
-        );
+        assert_eq!((work[0].name.as_str(), work[0].description.as_str()), ("Ventana cañón", "mensual; &"));
+        let (from, to) = (Timestamp::from_secs(1_795_404_079), Timestamp::from_secs(1_795_411_879));
         assert_eq!(work[0].when, When::Once { from, to });
-        assert_eq!(
-            (work[1].group.as_str(), &work[1].when),
-            ("20", &When::Recurring)
-        );
+        assert_eq!((work[1].group.as_str(), &work[1].when), ("20", &When::Recurring));
     }
 }

@@ -31,10 +31,7 @@ pub(super) async fn probe(site: &Pandora, tell: &mut (dyn FnMut(Step) + Send), d
     for root in 0..count {
         // The steps that take long come behind; the addresses share half of the time.
         let part = deadline.share(2 * (count - root));
-        if site.api.http.reach(root, part, tell).await
-            && http(site, root, part, tell).await
-            && alive.is_none()
-        {
+        if site.api.http.reach(root, part, tell).await && http(site, root, part, tell).await && alive.is_none() {
             alive = Some(root);
         }
     }
@@ -47,22 +44,12 @@ pub(super) async fn probe(site: &Pandora, tell: &mut (dyn FnMut(Step) + Send), d
 }
 
 /// TLS, the web server, the console's version and its clock.
-async fn http(
-    site: &Pandora,
-    root: usize,
-    deadline: Deadline,
-    tell: &mut (dyn FnMut(Step) + Send),
-) -> bool {
+async fn http(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) -> bool {
     let watch = Stopwatch::start();
     let answered = site.api.version(root, deadline).await;
     let took = watch.elapsed();
     let mut step = |name, result| tell(Step { name, result, took });
-    let https = site
-        .api
-        .http
-        .roots()
-        .nth(root)
-        .is_some_and(|url| url.scheme() == "https");
+    let https = site.api.http.roots().nth(root).is_some_and(|url| url.scheme() == "https");
     match answered {
         Err(error) if error.code == ErrorCode::Tls => {
             step("tls", StepResult::Failed(error));
@@ -79,10 +66,7 @@ async fn http(
             if https {
                 step("tls", site.tls_state());
             }
-            step(
-                "http",
-                StepResult::Ok(format!("answered by {}", answer.host)),
-            );
+            step("http", StepResult::Ok(format!("answered by {}", answer.host)));
             step("version", StepResult::Ok(version));
             step("clock", clock(answer.skew_ms));
             true
@@ -92,16 +76,12 @@ async fn http(
 
 fn clock(skew_ms: Option<i64>) -> StepResult {
     match skew_ms {
-        None => StepResult::Warning(
-            "the site sends no Date, so its clock cannot be compared".to_owned(),
-        ),
+        None => StepResult::Warning("the site sends no Date, so its clock cannot be compared".to_owned()),
         Some(skew) => {
             let seconds = skew.abs() / 1000;
             let direction = if skew > 0 { "ahead of" } else { "behind" };
             if skew.abs() >= SKEW_WARNING_MS {
-                let text = format!(
-                    "the site's clock is {seconds} s {direction} ours; ages will be wrong by that"
-                );
+                let text = format!("the site's clock is {seconds} s {direction} ours; ages will be wrong by that");
                 StepResult::Warning(text)
             } else {
                 StepResult::Ok(format!("{seconds} s off"))
@@ -110,12 +90,7 @@ fn clock(skew_ms: Option<i64>) -> StepResult {
     }
 }
 
-async fn login(
-    site: &Pandora,
-    root: usize,
-    deadline: Deadline,
-    tell: &mut (dyn FnMut(Step) + Send),
-) -> bool {
+async fn login(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) -> bool {
     let watch = Stopwatch::start();
     let op = Op::new("test");
     let understand = |body: &[u8]| body.starts_with(b"OK,").then_some(());
@@ -127,33 +102,18 @@ async fn login(
         Err(error) => Err(error),
     };
     let good = result.is_ok();
-    let result = result.map_or_else(StepResult::Failed, |()| {
-        StepResult::Ok("the account is accepted".to_owned())
-    });
-    tell(Step {
-        name: "login",
-        result,
-        took: watch.elapsed(),
-    });
+    let result = result.map_or_else(StepResult::Failed, |()| StepResult::Ok("the account is accepted".to_owned()));
+    tell(Step { name: "login", result, took: watch.elapsed() });
     good
 }
 
-async fn read(
-    site: &Pandora,
-    root: usize,
-    deadline: Deadline,
-    tell: &mut (dyn FnMut(Step) + Send),
-) {
+async fn read(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) {
     let watch = Stopwatch::start();
     let result = match site.read_at(root, deadline).await {
         Err(error) => StepResult::Failed(error),
         Ok(reading) => seen(&reading, watch.elapsed(), site),
     };
-    tell(Step {
-        name: "read",
-        result,
-        took: watch.elapsed(),
-    });
+    tell(Step { name: "read", result, took: watch.elapsed() });
 }
 
 fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
@@ -168,25 +128,18 @@ fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
     );
     let complaints = inventory.complaints();
     if inventory.is_empty() {
-        let what =
-            "the account sees no agent: give its profile `agent view` on the groups it is to see";
+        let what = "the account sees no agent: give its profile `agent view` on the groups it is to see";
         return StepResult::Warning(format!("{text}; {what}"));
     }
     if let Some(first) = &complaints.first {
-        text.push_str(&format!(
-            "; {} rows could not be used, the first because {first}",
-            complaints.rows
-        ));
+        text.push_str(&format!("; {} rows could not be used, the first because {first}", complaints.rows));
         return StepResult::Warning(text);
     }
-    let age = inventory
-        .newest()
-        .map(|newest| newest.until(site.clock.now()));
+    let age = inventory.newest().map(|newest| newest.until(site.clock.now()));
     match age.filter(|age| *age > STANDSTILL) {
         Some(age) => {
             let minutes = age.as_secs() / 60;
-            let what =
-                format!("its newest value is {minutes} min old: look whether its data server runs");
+            let what = format!("its newest value is {minutes} min old: look whether its data server runs");
             StepResult::Warning(format!("{text}; {what}"))
         }
         None => StepResult::Ok(text),
@@ -194,44 +147,31 @@ fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
 }
 
 /// What the account may see, and whether it could write.
-async fn account(
-    site: &Pandora,
-    root: usize,
-    deadline: Deadline,
-    tell: &mut (dyn FnMut(Step) + Send),
-) {
+async fn account(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) {
     let watch = Stopwatch::start();
     let result = match rights(site, root, deadline).await {
         Err(error) => StepResult::Failed(error),
         Ok((groups, could_write)) if could_write.is_empty() => {
-            StepResult::Ok(format!("sees {groups} groups; no right to write was found"))
+            StepResult::Ok(format!("sees {groups} groups; no right to write was found (some show in no read)"))
         }
         Ok((groups, could_write)) => StepResult::Warning(format!(
             "sees {groups} groups; could write {}: a profile that only reads is enough",
             could_write.join(", ")
         )),
     };
-    tell(Step {
-        name: "account",
-        result,
-        took: watch.elapsed(),
-    });
+    tell(Step { name: "account", result, took: watch.elapsed() });
 }
 
-async fn rights(
-    site: &Pandora,
-    root: usize,
-    deadline: Deadline,
-) -> Result<(usize, Vec<&'static str>), SiteError> {
+async fn rights(site: &Pandora, root: usize, deadline: Deadline) -> Result<(usize, Vec<&'static str>), SiteError> {
     let groups: Reply<serde_json::Value> = site.api.json(root, Op::new("groups"), deadline).await?;
     let groups = groups.value(site.api.login(), "the console")?;
     // `[[id,"name"],…]`; id 0 is "All", which is listed to everybody.
-    let rows = groups.as_array().map_or(&[] as &[_], Vec::as_slice);
-    let id = |row: &serde_json::Value| {
-        row.get(0)
-            .and_then(|id| id.as_i64().or_else(|| id.as_str()?.parse().ok()))
+    let rows = groups.get("data").and_then(|rows| rows.as_array()).map_or(&[] as &[_], Vec::as_slice);
+    let is_all = |row: &&serde_json::Value| {
+        let id = row.get(0);
+        id.and_then(serde_json::Value::as_i64) == Some(0) || id.and_then(|id| id.as_str()) == Some("0")
     };
-    let groups = rows.iter().filter(|row| id(row) != Some(0)).count();
+    let groups = rows.iter().filter(|row| !is_all(row)).count();
     let mut could_write = Vec::new();
     for (name, right) in WRITE_RIGHTS {
         let op = Op::new(name).id("0").json();
@@ -256,9 +196,5 @@ async fn planned(site: &Pandora, deadline: Deadline, tell: &mut (dyn FnMut(Step)
         Ok(work) if work.is_empty() => StepResult::Ok("none".to_owned()),
         Ok(work) => StepResult::Ok(format!("{} entries", work.len())),
     };
-    tell(Step {
-        name: "planned work",
-        result,
-        took: watch.elapsed(),
-    });
+    tell(Step { name: "planned work", result, took: watch.elapsed() });
 }

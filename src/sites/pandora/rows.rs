@@ -65,14 +65,7 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn new() -> Self {
-        Self {
-            place: Place::Before,
-            depth: 0,
-            in_string: false,
-            escaped: false,
-            kept: Vec::new(),
-            row: Vec::new(),
-        }
+        Self { place: Place::Before, depth: 0, in_string: false, escaped: false, kept: Vec::new(), row: Vec::new() }
     }
 
     /// Takes a piece; hands every row that it completes to `take`, whose error ends the cutting.
@@ -105,11 +98,7 @@ impl Rows {
         }
     }
 
-    fn cut<E: From<Oversize>>(
-        &mut self,
-        piece: &[u8],
-        take: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn cut<E: From<Oversize>>(&mut self, piece: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut at = 0;
         // Where the row in progress began within this piece.
         let mut row_start = 0;
@@ -124,10 +113,7 @@ impl Rows {
                 }
                 Place::Row => {
                     at = self.skip_string(piece, at);
-                    if at < piece.len()
-                        && self.bracket(piece.get(at).copied().unwrap_or(0))
-                        && self.depth == 0
-                    {
+                    if at < piece.len() && self.bracket(piece.get(at).copied().unwrap_or(0)) && self.depth == 0 {
                         self.end_row(piece.get(row_start..=at).unwrap_or(&[]), take)?;
                     }
                 }
@@ -136,8 +122,7 @@ impl Rows {
             at += 1;
         }
         if self.place == Place::Row {
-            self.row
-                .extend_from_slice(piece.get(row_start..).unwrap_or(&[]));
+            self.row.extend_from_slice(piece.get(row_start..).unwrap_or(&[]));
         }
         self.check_sizes().map_err(E::from)
     }
@@ -146,18 +131,10 @@ impl Rows {
         if self.row.len() > MAX_ROW {
             return Err(Oversize::Row);
         }
-        if self.kept.len() > MAX_ENVELOPE {
-            Err(Oversize::Envelope)
-        } else {
-            Ok(())
-        }
+        if self.kept.len() > MAX_ENVELOPE { Err(Oversize::Envelope) } else { Ok(()) }
     }
 
-    fn end_row<E>(
-        &mut self,
-        tail: &[u8],
-        take: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn end_row<E>(&mut self, tail: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         (self.place, self.depth) = (Place::Rows, 1);
         if self.row.is_empty() {
             return take(tail);
@@ -183,11 +160,7 @@ impl Rows {
         self.kept.push(byte);
         if self.in_string {
             self.string_byte(byte);
-        } else if self.bracket(byte)
-            && byte == b'['
-            && self.depth == 2
-            && ends_with_data_key(&self.kept)
-        {
+        } else if self.bracket(byte) && byte == b'[' && self.depth == 2 && ends_with_data_key(&self.kept) {
             self.place = Place::Rows;
         }
     }
@@ -248,9 +221,7 @@ fn ends_with_data_key(kept: &[u8]) -> bool {
         return false;
     };
     let before = before.trim_ascii_end();
-    before
-        .strip_suffix(b":")
-        .is_some_and(|key| key.trim_ascii_end().ends_with(b"\"data\""))
+    before.strip_suffix(b":").is_some_and(|key| key.trim_ascii_end().ends_with(b"\"data\""))
 }
 
 #[cfg(test)]
@@ -281,43 +252,27 @@ mod tests {
         let text = br#" {"type":"array","data" : [ {"a":"]}\"{[","b":[1,{}]} , {"c":null}],"list_index":["x","y"]} "#;
         let (rows, rest) = cut(text, &[1000]).unwrap();
         assert_eq!(rows, [r#"{"a":"]}\"{[","b":[1,{}]}"#, r#"{"c":null}"#]);
-        let Rest::Envelope(envelope) = rest else {
-            panic!("{rest:?}")
-        };
+        let Rest::Envelope(envelope) = rest else { panic!("{rest:?}") };
         let envelope: serde_json::Value = serde_json::from_slice(&envelope).unwrap();
-        assert_eq!(
-            envelope,
-            serde_json::json!({"type":"array","data":[],"list_index":["x","y"]})
-        );
+        assert_eq!(envelope, serde_json::json!({"type":"array","data":[],"list_index":["x","y"]}));
     }
 
     #[test]
     fn what_is_no_list_is_kept_whole() {
         for text in ["auth error", "", "<html>{}</html>"] {
-            assert_eq!(
-                cut(text.as_bytes(), &[3]).unwrap(),
-                (vec![], Rest::Prose(text.into()))
-            );
+            assert_eq!(cut(text.as_bytes(), &[3]).unwrap(), (vec![], Rest::Prose(text.into())));
         }
         let sentence = r#"{"type":"string","data":"no [rows] here"}"#;
-        assert_eq!(
-            cut(sentence.as_bytes(), &[3]).unwrap(),
-            (vec![], Rest::Envelope(sentence.into()))
-        );
+        assert_eq!(cut(sentence.as_bytes(), &[3]).unwrap(), (vec![], Rest::Envelope(sentence.into())));
         let warned = "<br />\n<b>Warning</b>: {x} on line 3\n{\"type\":\"array\",\"data\":[{}]}";
         assert_eq!(cut(warned.as_bytes(), &[7]).unwrap().0, ["{}"]);
-        assert_eq!(
-            cut("\u{feff}{\"data\":[{}]}".as_bytes(), &[1]).unwrap().0,
-            ["{}"]
-        );
+        assert_eq!(cut("\u{feff}{\"data\":[{}]}".as_bytes(), &[1]).unwrap().0, ["{}"]);
     }
 
     #[test]
     fn garbage_between_rows_makes_the_envelope_no_json() {
         let (_, rest) = cut(br#"{"data":[{},oops,{}]}"#, &[4]).unwrap();
-        let Rest::Envelope(envelope) = rest else {
-            panic!("{rest:?}")
-        };
+        let Rest::Envelope(envelope) = rest else { panic!("{rest:?}") };
         assert!(serde_json::from_slice::<serde_json::Value>(&envelope).is_err());
     }
 

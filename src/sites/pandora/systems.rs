@@ -92,22 +92,11 @@ impl Systems {
     ) -> HashMap<String, String> {
         for (key, agent, alias) in self.to_ask(rows) {
             let name = ask(api, root, &key, &agent, &alias, deadline).await;
-            self.lock().asked.insert(
-                key,
-                Asked {
-                    at: Instant::now(),
-                    name,
-                },
-            );
+            self.lock().asked.insert(key, Asked { at: Instant::now(), name });
         }
         let known = self.lock();
-        let shipped = SHIPPED
-            .iter()
-            .map(|(key, name)| ((*key).to_owned(), (*name).to_owned()));
-        let asked = known
-            .asked
-            .iter()
-            .filter_map(|(key, asked)| Some((key.clone(), asked.name.clone()?)));
+        let shipped = SHIPPED.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned()));
+        let asked = known.asked.iter().filter_map(|(key, asked)| Some((key.clone(), asked.name.clone()?)));
         shipped.chain(asked).collect()
     }
 
@@ -119,38 +108,21 @@ impl Systems {
             Some(asked) => asked.at.elapsed() >= BELIEVED,
             None => all || !SHIPPED.iter().any(|(shipped, _)| *shipped == key),
         };
-        let systems = rows
-            .systems()
-            .filter(|system| !system.key.is_empty() && due(system.key));
-        systems
-            .take(MAX_ASKED)
-            .map(|s| (s.key.to_owned(), s.agent.to_owned(), s.alias.to_owned()))
-            .collect()
+        let systems = rows.systems().filter(|system| !system.key.is_empty() && due(system.key));
+        systems.take(MAX_ASKED).map(|s| (s.key.to_owned(), s.agent.to_owned(), s.alias.to_owned())).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         // Nothing panics while it is held; a poisoned map would still be whole.
-        self.known
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 /// The name of one operating system, from one agent that has it.
-async fn ask(
-    api: &Api,
-    root: usize,
-    key: &str,
-    agent: &str,
-    alias: &str,
-    deadline: Deadline,
-) -> Option<String> {
+async fn ask(api: &Api, root: usize, key: &str, agent: &str, alias: &str, deadline: Deadline) -> Option<String> {
     // The alias narrows the answer to a row or a few. The console compares it as stored, where all but plain
     // letters and digits are encoded in one way or another, so only such an alias is of use.
-    let plain = alias.len() > 2
-        && alias
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let plain = alias.len() > 2 && alias.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
     let other = format!("{key}|||{}", if plain { alias } else { "" });
     let op = Op::new("all_agents").json().other(&other);
     let understand = |body: &[u8]| {

@@ -1,0 +1,265 @@
+//! A federation to try things on: real HTTP servers that answer as Pandora FMS consoles do, over invented hosts.
+//!
+//! [`Demo`] starts the sites of `metaconsole demo` on loopback. [`Console`] is one of them, for tests: its [`Fleet`] can
+//! be changed between two reads, its [`Fault`]s switched while it runs, and its [`Requests`] counted. Nothing here is
+//! used when a gateway serves real sites.
+
+mod api;
+mod bulk;
+mod console;
+mod fault;
+mod fleet;
+mod generate;
+mod history;
+mod login;
+mod php;
+mod port;
+mod random;
+mod requests;
+mod server;
+
+use std::fmt::Write;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+pub use console::{Account, Console, Settings, Version};
+pub use fault::{Fault, Faults, Rule};
+pub use fleet::{Agent, Downtime, Event, EventKind, Fleet, Group, Module, ModuleKind, ModuleState, Zone};
+pub use generate::Profile;
+pub use php::Parameters;
+pub use requests::{Incoming, Load, Requests, Seen};
+pub use server::{Handler, Server};
+
+use port::Port;
+
+/// What reads every demo console.
+const TOKEN: &str = "demo-token-read-only";
+
+/// What a demo site is.
+struct Plan {
+    id: &'static str,
+    name: &'static str,
+    tags: &'static [&'static str],
+    version: Version,
+    cost_per_agent: Duration,
+    /// Absent for a site that is down.
+    profile: Option<Profile>,
+}
+
+/// The sites in the order of their ports.
+const PLANS: &[Plan] = &[
+    Plan {
+        id: "madrid",
+        name: "Madrid",
+        tags: &["emea", "production"],
+        version: Version::V776,
+        cost_per_agent: Duration::ZERO,
+        profile: Some(Profile {
+            city: "Madrid",
+            prefix: "mad",
+            network: 1,
+            agents: 1200,
+            zone: ("Europe/Madrid", "CET-1CEST,M3.5.0,M10.5.0/3"),
+            specials: &["web-01", "db-master", "sw-core-2", "vpn-gateway", "L'Hospitalet", "Ñandú", "R&D <lab> & co"],
+            silent_for: Duration::ZERO,
+        }),
+    },
+    Plan {
+        id: "lyon",
+        name: "Lyon",
+        tags: &["emea", "production"],
+        version: Version::V776,
+        cost_per_agent: Duration::ZERO,
+        profile: Some(Profile {
+            city: "Lyon",
+            prefix: "lyo",
+            network: 2,
+            agents: 700,
+            zone: ("Europe/Paris", "CET-1CEST,M3.5.0,M10.5.0/3"),
+            specials: &["web-02", "vpn-gateway", "Hôtel de Ville", "two  spaces", "comma,host", "semi;colon;host"],
+            silent_for: Duration::ZERO,
+        }),
+    },
+    Plan {
+        id: "nairobi",
+        name: "Nairobi",
+        tags: &["emea"],
+        version: Version::V776,
+        cost_per_agent: Duration::ZERO,
+        profile: Some(Profile {
+            city: "Nairobi",
+            prefix: "nbo",
+            network: 3,
+            agents: 900,
+            zone: ("Africa/Nairobi", "EAT-3"),
+            specials: &["<script>alert(1)</script>", "\"quoted\"", "db-replica", "100% uptime", "back\\slash"],
+            silent_for: Duration::ZERO,
+        }),
+    },
+    Plan {
+        id: "lima",
+        name: "Lima (slow)",
+        tags: &["latam", "production"],
+        version: Version::V776,
+        // An inventory of 400 agents, some of them in several groups, takes about four seconds.
+        cost_per_agent: Duration::from_millis(7),
+        profile: Some(Profile {
+            city: "Lima",
+            prefix: "lim",
+            network: 4,
+            agents: 400,
+            zone: ("America/Lima", "<-05>5"),
+            specials: &["web-lima", "Cañete", "printer-planta-1"],
+            silent_for: Duration::ZERO,
+        }),
+    },
+    Plan {
+        id: "oslo",
+        name: "Oslo (down)",
+        tags: &["emea"],
+        version: Version::V776,
+        cost_per_agent: Duration::ZERO,
+        profile: None,
+    },
+    Plan {
+        id: "kyoto",
+        name: "Kyoto (old data)",
+        tags: &["apac"],
+        version: Version::V772,
+        cost_per_agent: Duration::ZERO,
+        profile: Some(Profile {
+            city: "Kyoto",
+            prefix: "kyo",
+            network: 6,
+            agents: 500,
+            zone: ("Asia/Tokyo", "JST-9"),
+            specials: &["日本サーバ-01", "京都ゲートウェイ", "web-kyoto"],
+            silent_for: Duration::from_secs(9 * 3600),
+        }),
+    },
+];
+
+/// A site of the demo, as a configuration describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoSite {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The console's root for us.
+    pub url: String,
+    /// The console's root for browsers. Cookies do not separate ports, so every site has a host name of its own.
+    pub public_url: String,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The token of its read-only API account.
+    pub token: String,
+}
+
+/// The running demo sites. They stop when this is dropped.
+#[derive(Debug)]
+pub struct Demo {
+    sites: Vec<DemoSite>,
+    consoles: Vec<Console>,
+    /// Where nothing answers, and nobody else can either.
+    held: Vec<Port>,
+}
+
+/// Why the demo did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A port cannot be had.
+    #[error("the demo site {site} cannot listen on {address} ({source}); choose other ports with --port")]
+    Port {
+        /// The site.
+        site: &'static str,
+        /// Its address.
+        address: SocketAddr,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The ports after this one do not exist.
+    #[error("the demo needs the {needed} ports after {port}; choose a lower one with --port")]
+    Range {
+        /// The gateway's port.
+        port: u16,
+        /// How many sites there are.
+        needed: usize,
+    },
+}
+
+impl Demo {
+    /// Starts the sites on the ports after `port`, on loopback. Needs a tokio runtime.
+    pub fn start(port: u16) -> Result<Self, DemoError> {
+        let mut demo = Self { sites: Vec::new(), consoles: Vec::new(), held: Vec::new() };
+        let mut next = port;
+        for (plan, seed) in PLANS.iter().zip(1..) {
+            next = next.checked_add(1).ok_or(DemoError::Range { port, needed: PLANS.len() })?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, next));
+            demo.start_site(plan, seed, address).map_err(|source| DemoError::Port {
+                site: plan.id,
+                address,
+                source,
+            })?;
+            demo.sites.push(DemoSite {
+                id: plan.id.to_owned(),
+                name: plan.name.to_owned(),
+                url: console::root("127.0.0.1", next),
+                public_url: console::root(&format!("{}.localhost", plan.id), next),
+                tags: plan.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+                token: TOKEN.to_owned(),
+            });
+        }
+        Ok(demo)
+    }
+
+    fn start_site(&mut self, plan: &Plan, seed: u64, address: SocketAddr) -> io::Result<()> {
+        let Some(profile) = &plan.profile else {
+            self.held.push(Port::closed(address)?);
+            return Ok(());
+        };
+        let settings = Settings {
+            version: plan.version,
+            accounts: vec![Account::read_only(TOKEN)],
+            cost_per_agent: plan.cost_per_agent,
+            ..Settings::default()
+        };
+        let fleet = Fleet::generate(seed, profile, settings.clock.now().as_secs());
+        self.consoles.push(Console::start(address, fleet, settings)?);
+        Ok(())
+    }
+
+    /// All sites, the one that is down included.
+    pub fn sites(&self) -> &[DemoSite] {
+        &self.sites
+    }
+
+    /// The consoles that run, in the order of [`Demo::sites`].
+    pub fn consoles(&self) -> &[Console] {
+        &self.consoles
+    }
+
+    /// The section `sites:` of a configuration for exactly these sites; `token` is a file that holds their token.
+    pub fn sites_yaml(&self, token: &Path) -> String {
+        // A JSON string is a YAML string, whatever is in it.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let secret = quoted(&format!("file:{}", token.display()));
+        let mut yaml = String::from("sites:\n");
+        for site in &self.sites {
+            // Writing to a String cannot fail.
+            let _done = write!(
+                yaml,
+                "  - id: {}\n    name: {}\n    kind: pandora\n    url: {}\n    public_url: {}\n    tags: [{}]\n    \
+                 credentials: {{token: {secret}}}\n",
+                site.id,
+                quoted(&site.name),
+                site.url,
+                site.public_url,
+                site.tags.join(", "),
+            );
+        }
+        yaml
+    }
+}
