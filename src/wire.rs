@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::clock::Timestamp;
 use crate::domain::{ErrorCode, ModuleCounts, Outcome, SiteId, Status};
-use crate::federation::{Report, Row};
+use crate::federation::{Report, Row, SiteAnswer};
 
 /// Where an agent can be seen.
 #[derive(Clone, Debug, Serialize)]
@@ -88,8 +88,8 @@ pub struct SiteOutcome<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error<'a>>,
     /// What a person should know although it answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warning: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub warnings: &'a [String],
 }
 
 /// A whole answer.
@@ -109,6 +109,54 @@ pub struct Answer<'a> {
     pub agents: Vec<Agent<'a>>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
+    /// One for every site.
+    pub sites: Vec<SiteOutcome<'a>>,
+}
+
+/// One site of a stream; replaces what an earlier record of that site said.
+#[derive(Clone, Debug, Serialize)]
+pub struct SiteRecord<'a> {
+    /// Its id.
+    pub site: &'a SiteId,
+    /// `fresh`, `cached`, `stale` or `failed`.
+    pub outcome: &'static str,
+    /// How many of its agents match.
+    pub matched: usize,
+    /// Age of its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// How long the request waited for it.
+    pub took_ms: u64,
+    /// Why it is stale or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error<'a>>,
+    /// What a person should know although it answered.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub warnings: &'a [String],
+    /// The best of them.
+    pub agents: Vec<Agent<'a>>,
+}
+
+/// The end of a stream: the whole answer without its rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct SummaryRecord<'a> {
+    /// The summary.
+    pub summary: Summary<'a>,
+}
+
+/// What a stream ends with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary<'a> {
+    /// The query, canonical.
+    pub query: &'a str,
+    /// How many agents match.
+    pub total: usize,
+    /// How many of them are stale.
+    pub stale_rows: usize,
+    /// Whether every site is in it with current rows.
+    pub complete: bool,
+    /// How long it took.
+    pub took_ms: u64,
     /// One for every site.
     pub sites: Vec<SiteOutcome<'a>>,
 }
@@ -148,6 +196,35 @@ pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
     }
 }
 
+/// One site's answer as a record of a stream.
+pub fn site_record<'a>(answer: &'a SiteAnswer, linker: &dyn Linker) -> SiteRecord<'a> {
+    let of = outcome(&answer.outcome);
+    SiteRecord {
+        site: of.id,
+        outcome: of.outcome,
+        matched: of.rows,
+        age_ms: of.age_ms,
+        took_ms: of.took_ms,
+        error: of.error,
+        warnings: of.warnings,
+        agents: answer.rows.iter().map(|row| agent(row, linker)).collect(),
+    }
+}
+
+/// A report as the end of a stream.
+pub fn summary(report: &Report, took: Duration) -> SummaryRecord<'_> {
+    SummaryRecord {
+        summary: Summary {
+            query: &report.query,
+            total: report.total,
+            stale_rows: report.stale_rows,
+            complete: report.completeness().is_complete(),
+            took_ms: millis(took),
+            sites: report.sites.iter().map(outcome).collect(),
+        },
+    }
+}
+
 /// An outcome as a record.
 pub fn outcome(outcome: &Outcome) -> SiteOutcome<'_> {
     SiteOutcome {
@@ -162,7 +239,7 @@ pub fn outcome(outcome: &Outcome) -> SiteOutcome<'_> {
             remedy: failure.error.remedy.as_deref(),
             since: failure.since,
         }),
-        warning: outcome.warning.as_deref(),
+        warnings: &outcome.warnings,
     }
 }
 

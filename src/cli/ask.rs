@@ -121,7 +121,7 @@ fn finish(report: &Report, took: Duration, require: Require, writer: Writer<'_>)
 /// Names every site that is missing or stale, why, since when, and what to do.
 fn missing(report: &Report) {
     for outcome in &report.sites {
-        if let Some(warning) = &outcome.warning {
+        for warning in &outcome.warnings {
             out::say(format_args!("{}: warning: {}", outcome.site, out::plain(warning)));
         }
         if matches!(outcome.contribution, Contribution::Stale | Contribution::Failed) {

@@ -35,7 +35,7 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         let _place = places.acquire().await;
         probe(member, args.deadline.unwrap_or(member.timeout)).await
     });
-    let mut data = Data::default();
+    let mut data = Data::exact();
     let mut failed = 0;
     for ((member, site), steps) in app.federation.members().iter().zip(&config.sites).zip(join_all(probes).await) {
         let url = site.urls.first().map(ToString::to_string).unwrap_or_default();

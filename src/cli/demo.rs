@@ -33,7 +33,7 @@ pub(super) async fn demo(args: DemoArgs, program: &Path) -> Exit {
             return Exit::Failed;
         }
     };
-    let mut data = Data::default();
+    let mut data = Data::exact();
     data.write(format_args!("{}", greeting(&demo, &folder.0.join("sites.yaml"), program)));
     if let Err(error) = data.finish() {
         out::say(format_args!("the greeting could not be written: {error}"));

@@ -19,32 +19,6 @@ pub(super) struct Writer<'a> {
     linker: &'a dyn Linker,
 }
 
-/// One site of a stream.
-#[derive(Serialize)]
-struct SiteRecord<'a> {
-    site: &'a str,
-    #[serde(flatten)]
-    outcome: wire::SiteOutcome<'a>,
-    matched: usize,
-    agents: Vec<wire::Agent<'a>>,
-}
-
-/// The end of a stream.
-#[derive(Serialize)]
-struct SummaryRecord<'a> {
-    summary: Summary<'a>,
-}
-
-#[derive(Serialize)]
-struct Summary<'a> {
-    query: &'a str,
-    total: usize,
-    stale_rows: usize,
-    complete: bool,
-    took_ms: u64,
-    sites: Vec<wire::SiteOutcome<'a>>,
-}
-
 /// One agent as columns of a spreadsheet.
 #[derive(Serialize)]
 struct CsvRow<'a> {
@@ -79,28 +53,15 @@ impl<'a> Writer<'a> {
             return;
         }
         progress.clear();
-        let site = &answer.outcome.site;
-        let rows: Vec<Row> = answer
-            .found
-            .rows
-            .iter()
-            .map(|hit| Row { site: site.clone(), hit: hit.clone(), as_of: answer.as_of, stale: false })
-            .collect();
-        let record = SiteRecord {
-            site: site.as_str(),
-            outcome: wire::outcome(&answer.outcome),
-            matched: answer.found.matched,
-            agents: rows.iter().map(|row| wire::agent(row, self.linker)).collect(),
-        };
-        let mut data = Data::default();
-        data.write(format_args!("{}\n", json(&record)));
+        let mut data = Data::exact();
+        data.write(format_args!("{}\n", json(&wire::site_record(answer, self.linker))));
         // A reader who left is seen again, and told of, when the summary is written.
         let _ = data.finish();
     }
 
     /// The whole answer; of a stream, its summary.
     pub(super) fn report(&self, report: &Report, took: Duration) -> io::Result<()> {
-        let mut data = Data::default();
+        let mut data = if self.format == Format::Table { Data::coloured() } else { Data::exact() };
         match self.format {
             Format::Table => table::write(report, self.columns, self.linker, &mut data),
             Format::Json => {
@@ -112,7 +73,7 @@ impl<'a> Writer<'a> {
                 }
             }
             Format::Csv => data.write(format_args!("{}", self.csv(report)?)),
-            Format::Stream => data.write(format_args!("{}\n", json(&summary(report, took)))),
+            Format::Stream => data.write(format_args!("{}\n", json(&wire::summary(report, took)))),
         }
         data.finish()
     }
@@ -186,19 +147,6 @@ const CSV_HEAD: &[&str] = &[
     "stale",
     "console",
 ];
-
-fn summary(report: &Report, took: Duration) -> SummaryRecord<'_> {
-    SummaryRecord {
-        summary: Summary {
-            query: &report.query,
-            total: report.total,
-            stale_rows: report.stale_rows,
-            complete: report.completeness().is_complete(),
-            took_ms: wire::millis(took),
-            sites: report.sites.iter().map(wire::outcome).collect(),
-        },
-    }
-}
 
 fn json(record: &impl Serialize) -> String {
     // Our records hold nothing that JSON cannot: maps with text keys only.

@@ -1,7 +1,7 @@
 //! Where words and data go: a closed pipe ends the output quietly, colour only reaches a terminal.
 
 use std::fmt::{Arguments, Display};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 /// A line for a person, on stderr.
 pub(super) fn say(line: impl Display) {
@@ -9,23 +9,33 @@ pub(super) fn say(line: impl Display) {
 }
 
 /// Data, on stdout. After the pipe was closed, nothing more is written, and that is no error.
-#[derive(Debug, Default)]
 pub(super) struct Data {
+    to: Box<dyn Write>,
     failed: Option<io::Error>,
 }
 
 impl Data {
+    /// For programs: byte for byte what is written, escape sequences in names included.
+    pub(super) fn exact() -> Self {
+        Self { to: Box::new(BufWriter::new(io::stdout())), failed: None }
+    }
+
+    /// For people: colours reach a terminal only.
+    pub(super) fn coloured() -> Self {
+        Self { to: Box::new(BufWriter::new(anstream::stdout())), failed: None }
+    }
+
     /// Writes a piece.
     pub(super) fn write(&mut self, piece: Arguments<'_>) {
         if self.failed.is_none() {
-            self.failed = anstream::stdout().write_fmt(piece).err();
+            self.failed = self.to.write_fmt(piece).err();
         }
     }
 
     /// What went wrong, other than that nobody wanted more.
     pub(super) fn finish(mut self) -> Result<(), io::Error> {
         if self.failed.is_none() {
-            self.failed = anstream::stdout().flush().err();
+            self.failed = self.to.flush().err();
         }
         match self.failed {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),

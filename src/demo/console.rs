@@ -77,15 +77,15 @@ pub struct Account {
     pub token: Secret,
     /// The only groups they see; all when absent.
     pub groups: Option<Vec<u32>>,
-    /// They may read alert templates and actions, so they may also write.
-    pub manages_alerts: bool,
+    /// They may write, which shows in some reads being answered to them.
+    pub may_write: bool,
 }
 
 impl Account {
     /// The user `reader`, who sees every group and may change nothing.
     pub fn read_only(token: &str) -> Self {
         let (token, password) = (Secret::new(token), Secret::new("demo-password"));
-        Self { user: "reader".to_owned(), password, token, groups: None, manages_alerts: false }
+        Self { user: "reader".to_owned(), password, token, groups: None, may_write: false }
     }
 
     /// Whether they see a group.

@@ -54,8 +54,8 @@ pub struct Outcome {
     pub took: Duration,
     /// Why it is stale or failed.
     pub failure: Option<Failure>,
-    /// What a person should know although it answered.
-    pub warning: Option<String>,
+    /// What a person should know although it answered, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// How many sites contributed how: the completeness record of every answer.

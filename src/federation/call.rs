@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Member, Question};
+use super::{Member, Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
-use crate::domain::{Contribution, ErrorCode, Failure, Outcome, SiteError, SiteId};
-use crate::inventory::{Found, Inventory, Request, Visible};
+use crate::domain::{Contribution, ErrorCode, Failure, ModuleCounts, Outcome, SiteError, SiteId};
+use crate::inventory::{Found, Request, Visible};
 use crate::sites::Reading;
 
 /// What one site answered.
@@ -14,10 +14,10 @@ use crate::sites::Reading;
 pub struct SiteAnswer {
     /// How it contributed.
     pub outcome: Outcome,
-    /// Its best rows.
-    pub found: Found,
-    /// When its rows were read; without rows, now.
-    pub as_of: Timestamp,
+    /// How many of its matching agents are in each status.
+    pub counts: ModuleCounts,
+    /// Its best rows, in order.
+    pub rows: Vec<Row>,
 }
 
 impl SiteAnswer {
@@ -25,8 +25,8 @@ impl SiteAnswer {
     pub(super) fn failed(site: SiteId, error: SiteError, took: Duration, now: Timestamp) -> Self {
         let failure = Some(Failure { error, since: now });
         let contribution = Contribution::Failed;
-        let outcome = Outcome { site, contribution, rows: 0, age: None, took, failure, warning: None };
-        Self { outcome, found: Found::default(), as_of: now }
+        let outcome = Outcome { site, contribution, rows: 0, age: None, took, failure, warnings: Vec::new() };
+        Self { outcome, counts: ModuleCounts::default(), rows: Vec::new() }
     }
 }
 
@@ -43,7 +43,7 @@ impl Call {
     pub(super) async fn answer(self) -> SiteAnswer {
         let watch = Stopwatch::start();
         if !self.question.query.concerns(self.member.id.as_str(), &self.member.tags) {
-            return self.fresh(Found::default(), watch.elapsed(), self.clock.now(), None);
+            return self.fresh(Found::default(), watch.elapsed(), self.clock.now(), Vec::new());
         }
         // What a site says is as of when it was asked.
         let asked = self.clock.now();
@@ -57,7 +57,8 @@ impl Call {
                     limit: self.question.limit,
                 };
                 let found = reading.inventory.search(request);
-                self.fresh(found, watch.elapsed(), asked, warning(&reading.inventory))
+                let warnings = reading.warnings(self.clock.now());
+                self.fresh(found, watch.elapsed(), asked, warnings)
             }
         }
     }
@@ -72,7 +73,7 @@ impl Call {
         }
     }
 
-    fn fresh(&self, found: Found, took: Duration, as_of: Timestamp, warning: Option<String>) -> SiteAnswer {
+    fn fresh(&self, found: Found, took: Duration, as_of: Timestamp, warnings: Vec<String>) -> SiteAnswer {
         let outcome = Outcome {
             site: self.member.id.clone(),
             contribution: Contribution::Fresh,
@@ -80,14 +81,10 @@ impl Call {
             age: Some(Duration::ZERO),
             took,
             failure: None,
-            warning,
+            warnings,
         };
-        SiteAnswer { outcome, found, as_of }
+        let site = &self.member.id;
+        let rows = found.rows.into_iter().map(|hit| Row { site: site.clone(), hit, as_of, stale: false });
+        SiteAnswer { outcome, counts: found.counts, rows: rows.collect() }
     }
-}
-
-fn warning(inventory: &Inventory) -> Option<String> {
-    let complaints = inventory.complaints();
-    let first = complaints.first.as_ref()?;
-    Some(format!("{} rows could not be used, the first because {first}", complaints.rows))
 }

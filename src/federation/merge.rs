@@ -68,13 +68,11 @@ impl Merge {
     /// The report of what came.
     pub fn finish(self) -> Report {
         let mut report = Report { query: self.query, total: 0, stale_rows: 0, rows: Vec::new(), sites: Vec::new() };
-        for (site, answer) in self.sites {
-            let stale = answer.outcome.contribution == Contribution::Stale;
-            report.total += answer.found.matched;
-            report.stale_rows += if stale { answer.found.matched } else { 0 };
-            let as_of = answer.as_of;
-            let rows = answer.found.rows.into_iter();
-            report.rows.extend(rows.map(|hit| Row { site: site.clone(), hit, as_of, stale }));
+        for answer in self.sites.into_values() {
+            let matched = answer.outcome.rows;
+            report.total += matched;
+            report.stale_rows += if answer.outcome.contribution == Contribution::Stale { matched } else { 0 };
+            report.rows.extend(answer.rows);
             report.sites.push(answer.outcome);
         }
         // Each site's rows are a sorted run, which this sort takes as such.
@@ -125,9 +123,10 @@ mod tests {
             age: None,
             took: Duration::ZERO,
             failure: None,
-            warning: None,
+            warnings: Vec::new(),
         };
-        SiteAnswer { outcome, found, as_of: Timestamp::from_secs(1) }
+        let row = |hit| Row { site: site.parse().unwrap(), hit, as_of: Timestamp::from_secs(1), stale: false };
+        SiteAnswer { outcome, counts: found.counts, rows: found.rows.into_iter().map(row).collect() }
     }
 
     #[test]

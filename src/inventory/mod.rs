@@ -137,7 +137,7 @@ impl Inventory {
 
     /// Number of groups that have agents.
     pub fn group_count(&self) -> usize {
-        self.groups.len()
+        self.group_sets.iter().flatten().collect::<BTreeSet<_>>().len()
     }
 
     /// When the site's newest module reported. Long ago means that the site's own data server stands still.

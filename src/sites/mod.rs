@@ -62,6 +62,31 @@ pub struct Reading {
     pub skew_ms: Option<i64>,
 }
 
+/// A site whose newest value is older stands still: its data server, or its database's clock.
+const STANDSTILL: Duration = Duration::from_secs(30 * 60);
+
+impl Reading {
+    /// What a person should know although the read succeeded, one sentence each.
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let inventory = &self.inventory;
+        let mut warnings = Vec::new();
+        if inventory.is_empty() {
+            warnings.push("the account sees no agent: give its profile `agent view` on the groups it is to see".into());
+        }
+        let complaints = inventory.complaints();
+        if let Some(first) = &complaints.first {
+            warnings.push(format!("{} rows could not be used, the first because {first}", complaints.rows));
+        }
+        if let Some(age) = inventory.newest().map(|newest| newest.until(now)).filter(|age| *age > STANDSTILL) {
+            let (hours, minutes) = (age.as_secs() / 3600, age.as_secs() / 60 % 60);
+            warnings.push(format!(
+                "its newest value is {hours} h {minutes} min old, so every status may be: look whether its data server runs"
+            ));
+        }
+        warnings
+    }
+}
+
 /// One agent, live.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {

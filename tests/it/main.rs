@@ -7,8 +7,12 @@
     reason = "a test fails by panicking; clippy.toml allows it only inside the test functions themselves"
 )]
 
+mod bad_sites;
+mod command_line;
 mod config_errors;
+mod connections;
 mod demo;
 mod demo_faults;
+mod recordings;
 mod replayed;
 mod support;

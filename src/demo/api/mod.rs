@@ -115,10 +115,23 @@ impl<'a> Call<'a> {
             "timezone" => Answer::text(self.fleet.zone.name.clone()),
             "groups" => site::groups(self),
             "tags" => site::tags(self),
-            "pandora_servers" => site::servers(self),
             "all_planned_downtimes" => site::downtimes(self),
-            "alert_actions" => site::alert_actions(self),
+            // Consoles answer these only to accounts with a right to write.
+            "pandora_servers"
+            | "alert_actions"
+            | "all_alert_templates"
+            | "alert_action_by_group"
+            | "user_profiles_info"
+            | "module_groups"
+                if !self.account.may_write =>
+            {
+                self.sentence(FORBIDDEN)
+            }
+            "pandora_servers" => site::servers(self),
+            "alert_actions" => site::alert_actions(),
             "all_alert_templates" => site::alert_templates(self),
+            "alert_action_by_group" => Answer::text("2"),
+            "module_groups" => Answer::text("1;General\n2;Networking\n"),
             "tree_agents" => tree::answer(self),
             "all_agents" => agents::all(self),
             "agents_id_name_by_alias" => agents::by_alias(self),

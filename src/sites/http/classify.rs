@@ -51,8 +51,17 @@ pub(super) fn broken_off(error: &reqwest::Error, host: &str, bytes: u64) -> Site
 
 /// More bytes than allowed.
 pub(super) fn too_large(host: &str, limit: u64) -> SiteError {
-    SiteError::new(ErrorCode::TooLarge, format!("the answer of {host} is larger than {limit} bytes"))
+    SiteError::new(ErrorCode::TooLarge, format!("the answer of {host} is larger than {}", size(limit)))
         .remedy("raise `max_body` if the site is really that large")
+}
+
+/// Bytes as a person reads them.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} kB", bytes / 1000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
 }
 
 /// No answer at all.

@@ -284,10 +284,11 @@ impl Tree {
             self.builder.complain(|| "a module has no number as its id".to_owned());
             return;
         };
-        // A time that is absent was not asked for, or is null because the module has no state row yet.
-        let reported = row.module_utimestamp.as_ref().map_or(1, |text| text.0.parse::<i64>().unwrap_or(0));
-        let state = if reported <= 0 { Status::NotInit } else { status(&row.module_state.0) };
-        let reported = if row.module_utimestamp.is_some() { reported } else { 0 };
+        // Exactly 0 (or null) is "never". A site whose zones disagree writes that as minus its offset, but then its
+        // state says what the console makes of it. A time that was not asked for says nothing.
+        let reported = row.module_utimestamp.as_ref().map(|text| text.0.parse::<i64>().unwrap_or(0));
+        let state = if reported == Some(0) { Status::NotInit } else { status(&row.module_state.0) };
+        let reported = reported.unwrap_or(0);
         self.builder.module(agent, id, state, reported);
     }
 }

@@ -12,9 +12,6 @@ use crate::sites::{Reading, Step, StepResult};
 /// A clock this far off makes ages wrong enough to notice.
 const SKEW_WARNING_MS: i64 = 10_000;
 
-/// The site's newest value is this old: its data server stands still, and every state on it may be old.
-const STANDSTILL: Duration = Duration::from_secs(30 * 60);
-
 /// Reads that are only answered to an account with a right to write. Asking them changes nothing.
 /// Rights on events, downtimes and maps show in none.
 const WRITE_RIGHTS: &[(&str, &str)] = &[
@@ -118,7 +115,7 @@ async fn read(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn F
 
 fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
     let inventory: &Inventory = &reading.inventory;
-    let mut text = format!(
+    let text = format!(
         "{} agents, {} modules, {} groups in {} ms and {} kB",
         inventory.len(),
         inventory.module_count(),
@@ -126,23 +123,9 @@ fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
         took.as_millis(),
         reading.bytes.div_ceil(1000)
     );
-    let complaints = inventory.complaints();
-    if inventory.is_empty() {
-        let what = "the account sees no agent: give its profile `agent view` on the groups it is to see";
-        return StepResult::Warning(format!("{text}; {what}"));
-    }
-    if let Some(first) = &complaints.first {
-        text.push_str(&format!("; {} rows could not be used, the first because {first}", complaints.rows));
-        return StepResult::Warning(text);
-    }
-    let age = inventory.newest().map(|newest| newest.until(site.clock.now()));
-    match age.filter(|age| *age > STANDSTILL) {
-        Some(age) => {
-            let minutes = age.as_secs() / 60;
-            let what = format!("its newest value is {minutes} min old: look whether its data server runs");
-            StepResult::Warning(format!("{text}; {what}"))
-        }
-        None => StepResult::Ok(text),
+    match reading.warnings(site.clock.now()).as_slice() {
+        [] => StepResult::Ok(text),
+        warnings => StepResult::Warning(format!("{text}; {}", warnings.join("; "))),
     }
 }
 
