@@ -214,7 +214,7 @@ pub enum EventKind {
 impl Fleet {
     /// A site with nothing on it but the well-known operating systems.
     pub fn empty(now: i64) -> Self {
-        let systems = [(1, "Linux"), (2, "Solaris"), (7, "Cisco"), (9, "Windows"), (10, "Other"), (14, "Network")];
+        let systems = [(1, "Linux"), (2, "Solaris"), (7, "Cisco"), (9, "Windows"), (10, "Other"), (11, "Network")];
         let tags = [(1, "network"), (2, "critical"), (3, "dmz"), (4, "performance"), (5, "configuration")];
         let named = |(id, name): (u32, &str)| (id, name.to_owned());
         Self {

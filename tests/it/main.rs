@@ -13,6 +13,7 @@ mod config_errors;
 mod connections;
 mod demo;
 mod demo_faults;
+mod modules;
 mod recordings;
 mod replayed;
 mod support;
