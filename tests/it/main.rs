@@ -14,6 +14,8 @@ mod connections;
 mod demo;
 mod demo_faults;
 mod modules;
+mod nginx;
 mod recordings;
 mod replayed;
+mod search_doc;
 mod support;
