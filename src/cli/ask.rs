@@ -1,5 +1,6 @@
 //! `search` and `where`: one question to every site, straight from the configuration.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::format::Writer;
@@ -7,7 +8,7 @@ use super::table::Columns;
 use super::{AnswerArgs, Exit, Format, Require, SearchArgs, WhereArgs, configuration, out};
 use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
-use crate::config::Environment;
+use crate::config::{Config, Environment};
 use crate::domain::query::QueryError;
 use crate::domain::{Contribution, Outcome, Query};
 use crate::federation::{Merge, Question, Report};
@@ -61,6 +62,10 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    if let Some(mistake) = names_no_site(&asked.query, &config) {
+        out::say(mistake);
+        return Exit::Usage;
+    }
     let format = args.format.unwrap_or(if out::is_terminal() { Format::Table } else { Format::Ndjson });
     if format == Format::Stream && args.require == Require::All {
         out::say("a stream shows rows before all sites have answered, so it cannot require all; choose another format");
@@ -73,6 +78,25 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
     let writer = Writer::new(format, asked.columns, &app);
     let (report, took) = ask(&app, &question, &writer).await;
     finish(&report, took, args.require, writer)
+}
+
+/// A site or tag in the query that the configuration does not have. Nothing would be found, which looks like all well.
+fn names_no_site(query: &Query, config: &Config) -> Option<String> {
+    let sites: Vec<_> = config.sites.iter().map(|site| (site.id.as_str(), site.tags.as_slice())).collect();
+    let (field, value) = *query.nowhere(&sites).first()?;
+    let known: BTreeSet<&str> = match field {
+        "site" => sites.iter().map(|(id, _)| *id).collect(),
+        _ => sites.iter().flat_map(|(_, tags)| tags.iter().map(String::as_str)).collect(),
+    };
+    let value = out::plain(value);
+    let near = |known: &&&str| strsim::damerau_levenshtein(known, &value) <= 2;
+    let remedy = match (known.iter().find(near), known.len()) {
+        (Some(near), _) => format!("did you mean `{field}:{near}`?"),
+        (None, 0) => format!("no site has a {field}"),
+        (None, 1..=20) => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        (None, count) => format!("none of the {count} is like it"),
+    };
+    Some(format!("`{field}:{value}` fits no site of the configuration; {remedy}"))
 }
 
 /// Asks all sites; a stream writes each answer as it comes.

@@ -24,7 +24,7 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         Err(exit) => return exit,
     };
     let files: Vec<_> = config.files.iter().map(|file| file.display().to_string()).collect();
-    out::say(format_args!("{}: good, {} sites", files.join(", "), config.sites.len()));
+    out::say(format_args!("{}: good, {}", files.join(", "), sites(config.sites.len())));
     if args.offline {
         return Exit::Complete;
     }
@@ -36,15 +36,18 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         probe(member, args.deadline.unwrap_or(member.timeout)).await
     });
     let mut data = Data::exact();
-    let mut failed = 0;
+    let (mut failed, mut warned) = (0, 0);
     for ((member, site), steps) in app.federation.members().iter().zip(&config.sites).zip(join_all(probes).await) {
         let url = site.urls.first().map(ToString::to_string).unwrap_or_default();
-        data.write(format_args!("{} ({}) {url}\n", member.id, plain(&member.name)));
+        let name =
+            if member.name == member.id.as_str() { String::new() } else { format!("({}) ", plain(&member.name)) };
+        data.write(format_args!("{} {name}{url}\n", member.id));
         steps.iter().for_each(|step| write_step(step, &mut data));
         write_step(&opening(site.delegation.verifier), &mut data);
         failed += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Failed(_))));
+        warned += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Warning(_))));
     }
-    finish(data, &config, failed)
+    finish(data, &config, failed, warned)
 }
 
 async fn probe(member: &Arc<Member>, patience: Duration) -> Vec<Step> {
@@ -90,15 +93,22 @@ fn write_step(step: &Step, data: &mut Data) {
     }
 }
 
-fn finish(data: Data, config: &Config, failed: usize) -> Exit {
+fn finish(data: Data, config: &Config, failed: usize, warned: usize) -> Exit {
     if let Err(error) = data.finish() {
         out::say(format_args!("the result could not be written: {error}"));
         return Exit::Failed;
     }
+    if warned > 0 {
+        out::say(format_args!("{} with a warning", sites(warned)));
+    }
     if failed == 0 {
-        out::say(format_args!("all {} sites answer", config.sites.len()));
+        out::say("every site answers");
         return Exit::Complete;
     }
-    out::say(format_args!("{failed} of {} sites have a step that failed", config.sites.len()));
+    out::say(format_args!("{failed} of {} with a step that failed", sites(config.sites.len())));
     Exit::Partial
+}
+
+fn sites(count: usize) -> String {
+    if count == 1 { "1 site".to_owned() } else { format!("{count} sites") }
 }

@@ -43,14 +43,23 @@ pub(super) async fn demo(args: DemoArgs, program: &Path) -> Exit {
 }
 
 fn configuration(demo: &Demo) -> io::Result<Folder> {
-    let folder = std::env::temp_dir().join(format!("metaconsole-demo-{}", std::process::id()));
-    // Refuses a folder that somebody else has put there.
-    std::fs::create_dir(&folder)?;
-    let folder = Folder(folder);
+    let folder = Folder(new_folder()?);
     let token = demo.sites().first().map(|site| site.token.as_str()).unwrap_or_default();
     std::fs::write(folder.0.join("token"), token)?;
     std::fs::write(folder.0.join("sites.yaml"), demo.sites_yaml(Path::new("token")))?;
     Ok(folder)
+}
+
+/// A folder that was not there before: not one that somebody else has put in its place.
+fn new_folder() -> io::Result<PathBuf> {
+    for number in 0..100 {
+        let folder = std::env::temp_dir().join(format!("metaconsole-demo-{}-{number}", std::process::id()));
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn greeting(demo: &Demo, config: &Path, program: &Path) -> String {

@@ -43,8 +43,8 @@ impl From<Exit> for ExitCode {
 #[command(
     name = "metaconsole",
     version,
-    after_help = "Exit codes: 0 complete; 1 no site answered; \
-    2 wrong usage or configuration; 3 some site is missing or stale; 4 --require all not met."
+    after_help = "Exit codes: 0 complete; 1 no site answered \
+    (or a fault of ours); 2 wrong usage or configuration; 3 some site is missing or stale; 4 --require all not met."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -184,7 +184,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment<'_>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let program = arguments.first().map_or_else(|| PathBuf::from("metaconsole"), PathBuf::from);
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(words_behind_options(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout and are no mistake; a closed pipe neither.
@@ -198,6 +198,23 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         Command::Check(args) => check::check(args, environment).await,
         Command::Demo(args) => demo::demo(args, &program).await,
     }
+}
+
+/// `search web -db`: a word to exclude looks like an option. No option of ours is a dash and several letters, so such
+/// arguments go behind `--`.
+fn words_behind_options(arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_search = arguments.get(1).is_some_and(|command| command == "search");
+    if !is_search || arguments.iter().any(|argument| argument == "--") {
+        return arguments;
+    }
+    let is_word = |argument: &OsString| {
+        let bytes = argument.as_encoded_bytes();
+        bytes.starts_with(b"-") && !bytes.starts_with(b"--") && !matches!(bytes, b"-" | b"-h" | b"-V")
+    };
+    let (words, mut ordered): (Vec<_>, Vec<_>) = arguments.into_iter().partition(is_word);
+    ordered.push("--".into());
+    ordered.extend(words);
+    ordered
 }
 
 /// The configuration; every mistake in it is told.

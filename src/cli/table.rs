@@ -35,6 +35,11 @@ pub(super) fn write(report: &Report, columns: Columns, linker: &dyn Linker, data
     for (row, cells) in report.rows.iter().zip(&rows) {
         data.write(format_args!("{}\n", line(cells, &widths, colour(row.hit.agent.status))));
     }
+    let record = report.completeness();
+    if record.ok + record.stale == 0 {
+        // That nobody answered is said apart; "nothing found" would sound like news.
+        return;
+    }
     let all = report.total;
     let words = match (report.rows.len(), all) {
         (_, 0) => "no agent found".to_owned(),

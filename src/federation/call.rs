@@ -39,6 +39,17 @@ pub(super) struct Call {
     pub(super) clock: Clock,
 }
 
+/// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
+const REFUSAL: Duration = Duration::from_secs(16);
+
+fn no_answer(patience: Duration) -> SiteError {
+    let error = SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}"));
+    if patience < REFUSAL {
+        return error.remedy("allow more time; 16 s and more also show a refused login, which takes a console 15 s");
+    }
+    error.remedy("look at the site's load and its PHP error log, or allow more time")
+}
+
 impl Call {
     pub(super) async fn answer(self) -> SiteAnswer {
         let watch = Stopwatch::start();
@@ -68,8 +79,7 @@ impl Call {
         let read = site.inventory(Deadline::after(self.member.timeout));
         match tokio::time::timeout_at(self.deadline.instant(), read).await {
             Ok(result) => result,
-            Err(_) => Err(SiteError::new(ErrorCode::Timeout, format!("no answer within {:?}", self.question.patience))
-                .remedy("allow more time; a console alone takes 15 s to say that it refuses a login")),
+            Err(_) => Err(no_answer(self.question.patience)),
         }
     }
 

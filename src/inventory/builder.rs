@@ -167,14 +167,17 @@ impl Builder {
 
     /// The operating systems met, each with the first agent that has it.
     pub fn systems(&self) -> impl Iterator<Item = System<'_>> {
-        self.systems.labels.iter().enumerate().filter_map(|(number, key)| {
-            let agent = self.system.iter().position(|system| *system as usize == number)?;
-            let text = |field: usize| {
-                let from = *self.shown_at.get(agent * super::SHOWN + field)? as usize;
-                let to = *self.shown_at.get(agent * super::SHOWN + field + 1)? as usize;
-                self.shown.get(from..to)
-            };
-            Some(System { key, agent: text(0)?, alias: text(1)? })
+        let mut first: Vec<Option<usize>> = vec![None; self.systems.labels.len()];
+        for (agent, system) in self.system.iter().enumerate() {
+            if let Some(first) = first.get_mut(*system as usize) {
+                first.get_or_insert(agent);
+            }
+        }
+        let text = |index: usize| super::slice(&self.shown, &self.shown_at, index);
+        self.systems.labels.iter().zip(first).filter_map(move |(key, first)| {
+            let at = first? * super::SHOWN;
+            // Of the last agent the end is not in the bounds yet, but its alias is followed by its name.
+            Some(System { key, agent: text(at), alias: text(at + 1) })
         })
     }
 

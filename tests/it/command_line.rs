@@ -122,6 +122,32 @@ async fn wrong_usage_ends_with_2_and_points_at_the_mistake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_to_exclude_is_no_option() {
+    let console = console(NAMES);
+    let config = Config::sites([("madrid", console.url())]);
+    for arguments in [&["search", "web", "-02", "--format", "ndjson"][..], &["search", "-name:web-02", "web"]] {
+        let output = config.run(arguments).await;
+        assert_eq!((output.code, output.stdout.lines().count()), (0, 1), "{arguments:?}: {}", output.stderr);
+    }
+    let output = config.run(&["search", "-alias:web", "--limit", "2"]).await;
+    assert_eq!((output.code, output.stdout.lines().count()), (0, 2), "{}", output.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_is_not_configured_is_a_mistake_not_an_empty_answer() {
+    let config = Config::sites([("madrid", "http://127.0.0.1:9/".to_owned())]);
+    let output = config.run(&["search", "site:madird"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (2, ""));
+    assert!(output.stderr.contains("`site:madird` fits no site of the configuration; did you mean `site:madrid`?"));
+    let output = config.run(&["search", "tag:x"]).await;
+    assert!(
+        output.stderr.contains("`tag:x` fits no site of the configuration; no site has a tag"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_finds_whole_names_only_and_gives_the_way() {
     let (first, second) = (console(&["Vpn-Ñandú", "vpn-ñandú-2"]), console(&["vpn-nandu"]));
     let config = Config::sites([("madrid", first.url()), ("lyon", second.url())]);
@@ -235,7 +261,7 @@ async fn check_goes_step_by_step_and_names_a_remedy_for_each_failure() {
     let output = config.run(&["check"]).await;
     assert_eq!(output.code, 3, "{}", output.stderr);
     let of = |id: &str| {
-        let from = output.stdout.find(&format!("{id} (")).unwrap();
+        let from = output.stdout.find(&format!("{id} http")).unwrap();
         let rest = &output.stdout[from..];
         let end =
             rest.match_indices('\n').find(|(at, _)| !rest[at + 1..].starts_with(' ')).map_or(rest.len(), |(at, _)| at);
@@ -256,7 +282,7 @@ async fn check_goes_step_by_step_and_names_a_remedy_for_each_failure() {
     }
     assert!(of("skewed").contains("WARN clock") && of("skewed").contains("s ahead of ours"), "{}", of("skewed"));
     assert!(of("nowhere").contains("FAIL name"));
-    assert!(output.stderr.ends_with("3 of 5 sites have a step that failed\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("3 of 5 sites with a step that failed\n"), "{}", output.stderr);
     let offline = config.run(&["check", "--offline"]).await;
     assert_eq!((offline.code, offline.stdout.as_str()), (0, ""));
     assert_eq!(good.requests().load().sets, 0);

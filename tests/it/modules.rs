@@ -90,7 +90,10 @@ async fn a_recorded_series_is_cut_to_what_was_asked() {
     let (from, to) = (Timestamp::from_secs(1_795_398_000), Timestamp::from_secs(1_795_400_000));
     let points = site.series(87, from, to, soon()).await.unwrap();
     let epochs: Vec<i64> = points.iter().map(|point| point.at.as_secs()).collect();
-    assert_eq!(epochs, [1_795_398_116, 1_795_398_416, 1_795_398_716, 1_795_399_016, 1_795_399_316, 1_795_399_616, 1_795_399_916]);
+    assert_eq!(
+        epochs,
+        [1_795_398_116, 1_795_398_416, 1_795_398_716, 1_795_399_016, 1_795_399_316, 1_795_399_616, 1_795_399_916]
+    );
     assert!(points.iter().all(|point| point.value == "17.85"));
     let asked = &replay.requests().all()[0];
     assert_eq!(asked.parameters.get("other"), format!(";|{}", NOW - 1_795_398_000 + 60));
@@ -98,7 +101,8 @@ async fn a_recorded_series_is_cut_to_what_was_asked() {
     let points = self::site(text.url(), Clock::following(Timestamp::from_secs(NOW))).series(95, from, to, soon()).await;
     assert_eq!(points.unwrap()[0].value, "OK; all \"fine\" <b>ñ</b> & ?");
     let empty = Replay::start("s1", &[("module_data", "s1-module-data-empty-range")]);
-    let points = self::site(empty.url(), Clock::following(Timestamp::from_secs(NOW))).series(87, from, to, soon()).await;
+    let points =
+        self::site(empty.url(), Clock::following(Timestamp::from_secs(NOW))).series(87, from, to, soon()).await;
     assert_eq!(points.unwrap(), []);
 }
 
@@ -139,5 +143,7 @@ async fn names_of_operating_systems_are_asked_once_and_only_when_unknown() {
 fn a_console_links_to_its_own_pages() {
     let site = site("http://127.0.0.1:9/pandora_console/".to_owned(), Clock::System);
     let link = site.link(&View::Agent("42".to_owned()));
-    assert!(link.as_str().ends_with("/pandora_console/index.php?sec=estado&sec2=operation/agentes/ver_agente&id_agente=42"));
+    assert!(
+        link.as_str().ends_with("/pandora_console/index.php?sec=estado&sec2=operation/agentes/ver_agente&id_agente=42")
+    );
 }

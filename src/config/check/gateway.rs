@@ -176,7 +176,7 @@ fn read_master(row: &Fields<'_>) -> Option<Secret> {
     }
     if found.value.secret.expose().len() < LEAST_KEY_BYTES {
         let fault = Fault::new("`secret`: shorter than 32 bytes");
-        found.tell(fault.remedy("make one with `metaconsole keys generate`"));
+        found.tell(fault.remedy("make one with `openssl rand -hex 32`"));
     }
     Some(found.value.secret)
 }
@@ -200,7 +200,7 @@ fn tell_repeated(keys: &[Key<'_>]) {
         let Some(secret) = &key.secret else { continue };
         if !secrets.insert(secret.expose()) {
             let fault = Fault::new("the same secret as an earlier key");
-            key.kid.tell(fault.remedy("make a new one with `metaconsole keys generate`"));
+            key.kid.tell(fault.remedy("make a new one with `openssl rand -hex 32`"));
         }
     }
 }

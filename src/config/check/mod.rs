@@ -128,7 +128,7 @@ fn read_trees<'a>(main: &Scope<'a>) -> Option<(Tree<'a>, Vec<Tree<'a>>)> {
 }
 
 fn read_tree<'a>(scope: &Scope<'a>) -> Option<Tree<'a>> {
-    let text = files::read_text(scope.file(), MAX_FILE_BYTES);
+    let text = files::read_text(scope.file(), MAX_FILE_BYTES).map_err(named_before);
     let text = text.map_err(|fault| scope.tell(Place::FILE, fault)).ok()?;
     let root = node::read(&text);
     let root = root.map_err(|(place, fault)| scope.tell(place, fault)).ok()?;
@@ -138,6 +138,16 @@ fn read_tree<'a>(scope: &Scope<'a>) -> Option<Tree<'a>> {
         return None;
     }
     Some(Tree { scope: scope.clone(), root })
+}
+
+/// The message about a file that cannot be read begins with its name already.
+fn named_before(fault: Fault) -> Fault {
+    match fault.message.split_once(": ") {
+        Some((_, reason)) if fault.message.starts_with("cannot read ") => {
+            Fault::new(format!("cannot be read: {reason}")).remedy("name another file with --config")
+        }
+        _ => fault,
+    }
 }
 
 /// `sites.d/*.yaml` beside the main file, by name. Hidden files are those of editors.

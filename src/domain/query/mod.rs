@@ -82,6 +82,25 @@ impl Query {
         Self::of(vec![Term { negated: false, what: What::Named(fold(name)) }])
     }
 
+    /// The values of `site:` and `tag:` that fit none of these sites (id, tags): typing mistakes, most likely.
+    pub fn nowhere<'a>(&'a self, sites: &[(&str, &[String])]) -> Vec<(&'static str, &'a str)> {
+        let is_tag = |value: &str| sites.iter().any(|(_, tags)| tags.iter().any(|tag| fold(tag) == value));
+        let mut nowhere = Vec::new();
+        for term in &self.terms {
+            match &term.what {
+                What::Site(ids) => {
+                    let unknown = ids.iter().filter(|id| !sites.iter().any(|(site, _)| site == id));
+                    nowhere.extend(unknown.map(|id| ("site", id.as_str())));
+                }
+                What::Tag(tags) => {
+                    nowhere.extend(tags.iter().filter(|tag| !is_tag(tag)).map(|tag| ("tag", tag.as_str())));
+                }
+                _ => {}
+            }
+        }
+        nowhere
+    }
+
     fn of(mut terms: Vec<Term>) -> Self {
         terms.sort();
         terms.dedup();

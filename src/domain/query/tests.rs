@@ -99,6 +99,14 @@ fn a_site_that_cannot_answer_is_not_concerned() {
 }
 
 #[test]
+fn ids_and_tags_that_no_site_has_are_found_out() {
+    let tags = ["Production".to_owned()];
+    let query = Query::parse("site:madrid,lyno -site:x tag:production,prod web").unwrap();
+    let nowhere = query.nowhere(&[("madrid", &tags), ("lyon", &[])]);
+    assert_eq!(nowhere, [("site", "lyno"), ("tag", "prod"), ("site", "x")]);
+}
+
+#[test]
 fn every_printable_character_is_answered_or_pointed_at() {
     for c in ' '..='~' {
         for line in [c.to_string(), format!("web {c}"), format!("{c}web"), format!("web{c}"), format!("a{c}b")] {

@@ -120,10 +120,8 @@ impl Systems {
 
 /// The name of one operating system, from one agent that has it.
 async fn ask(api: &Api, root: usize, key: &str, agent: &str, alias: &str, deadline: Deadline) -> Option<String> {
-    // The alias narrows the answer to a row or a few. The console compares it as stored, where all but plain
-    // letters and digits are encoded in one way or another, so only such an alias is of use.
-    let plain = alias.len() > 2 && alias.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
-    let other = format!("{key}|||{}", if plain { alias } else { "" });
+    // A part of its alias narrows the answer to a row or a few.
+    let other = format!("{key}|||{}", plain_part(alias));
     let op = Op::new("all_agents").json().other(&other);
     let understand = |body: &[u8]| {
         let rows: AgentRows<'_> = serde_json::from_slice(body).ok()?;
@@ -133,5 +131,26 @@ async fn ask(api: &Api, root: usize, key: &str, agent: &str, alias: &str, deadli
     match api.small(root, &op, deadline, understand).await {
         Ok(Reply::Value(name)) => Some(name),
         Ok(Reply::Sentence(_) | Reply::Empty500) | Err(_) => None,
+    }
+}
+
+/// The longest stretch of an alias that the console compares as it is written: it searches in what it has stored, where
+/// all but plain letters and digits are encoded in one way or another.
+fn plain_part(alias: &str) -> &str {
+    let parts = alias.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.')));
+    parts.max_by_key(|part| part.len()).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_looked_for_by_its_plain_part() {
+        for (alias, part) in
+            [("web-01", "web-01"), ("R&D <lab> & core", "core"), ("日本サーバ-01", "-01"), ("日本", "")]
+        {
+            assert_eq!(plain_part(alias), part, "{alias}");
+        }
     }
 }
