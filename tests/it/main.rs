@@ -7,12 +7,14 @@
     reason = "a test fails by panicking; clippy.toml allows it only inside the test functions themselves"
 )]
 
+mod architecture;
 mod bad_sites;
 mod command_line;
 mod config_errors;
 mod connections;
 mod demo;
 mod demo_faults;
+mod house;
 mod modules;
 mod nginx;
 mod recordings;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
 use crate::config::Tls;
 use crate::config::files;
 use crate::config::mistake::Fault;
@@ -34,8 +37,8 @@ pub(crate) fn read(fields: &Fields<'_>) -> Option<Tls> {
 fn authorities(folder: &Path, text: &str) -> Result<Vec<u8>, Fault> {
     let file = folder.join(path(text)?);
     let pem = files::read(&file, MAX_BYTES)?.bytes;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(pem),
+    match certificates(&pem) {
+        Some(1..) => Ok(pem),
         _ => Err(Fault::new(format!("{} holds no certificate", file.display())).remedy("give a file in PEM form")),
     }
 }
@@ -43,10 +46,16 @@ fn authorities(folder: &Path, text: &str) -> Result<Vec<u8>, Fault> {
 fn certificate_and_key(folder: &Path, text: &str) -> Result<Secret, Fault> {
     let file = folder.join(path(text)?);
     let pem = files::read(&file, MAX_BYTES)?.bytes;
-    let holds_both = reqwest::Identity::from_pem(&pem).is_ok();
+    let holds_both = certificates(&pem) > Some(0) && PrivateKeyDer::from_pem_slice(&pem).is_ok();
     match String::from_utf8(pem) {
         Ok(pem) if holds_both => Ok(Secret::new(pem)),
         _ => Err(Fault::new(format!("{} does not hold both a certificate and its key", file.display()))
             .remedy("put both in PEM form into one file")),
     }
+}
+
+/// How many certificates a file holds; `None` when it is no PEM.
+fn certificates(pem: &[u8]) -> Option<usize> {
+    let each = CertificateDer::pem_slice_iter(pem);
+    each.collect::<Result<Vec<_>, _>>().ok().map(|certificates| certificates.len())
 }
