@@ -24,7 +24,7 @@ fn build() -> (Inventory, String) {
     let mut text = String::new();
     let groups: Vec<u32> = ["Servers", "Databases", "Señalización & Vías", "Network"]
         .iter()
-        .map(|name| builder.group(name, name))
+        .map(|name| builder.group(name, name).unwrap())
         .collect();
     let kinds = ["web", "db", "sw-core", "cache", "vpn"];
     for number in 0..AGENTS {
@@ -34,10 +34,10 @@ fn build() -> (Inventory, String) {
         let address = format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
         let agent =
             builder.agent(AgentText { id: &id, alias: &alias, name: &name, address: &address, system: "1" }).unwrap();
-        builder.join(agent, groups[number % groups.len()], true);
+        builder.join(agent, groups[number % groups.len()], true).unwrap();
         for module in 0..5 {
             let state = if (number * 5 + module) % 97 == 0 { Status::Critical } else { Status::Normal };
-            builder.module(agent, (number * 5 + module) as u64, state, 1_795_404_681);
+            builder.module(agent, (number * 5 + module) as u64, state, 1_795_404_681).unwrap();
         }
         for part in [&alias, &name, &address] {
             text.push_str(&fold(part));

@@ -28,7 +28,7 @@ impl App {
     /// From a checked configuration.
     pub fn new(config: &Config, clock: Clock) -> Self {
         let clients = Clients::new(&config.gateway.id);
-        let places = std::thread::available_parallelism().map_or(1, usize::from);
+        let places = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1);
         let decoding = Arc::new(Decoding::new(places));
         let members: Vec<Member> = config.sites.iter().map(|site| member(site, &clients, &decoding, clock)).collect();
         let sites = members.iter().filter_map(|m| Some((m.id.clone(), m.site.clone().ok()?))).collect();
@@ -55,7 +55,7 @@ fn member(site: &config::Site, clients: &Clients, decoding: &Arc<Decoding>, cloc
 
 impl Linker for App {
     fn console(&self, site: &SiteId, agent: &str) -> Option<Url> {
-        Some(self.sites.get(site)?.link(&View::Agent(agent.to_owned())))
+        Some(self.sites.get(site)?.link(View::Agent(agent)))
     }
 
     fn base(&self) -> &str {

@@ -1,4 +1,5 @@
 //! The only file that asks for the time: instants of the wall clock, and deadlines of the monotonic one.
+#![expect(clippy::disallowed_methods, reason = "this is the one place")]
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -73,7 +74,6 @@ impl Clock {
     }
 
     /// The time now.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn now(&self) -> Timestamp {
         let millis = match self {
             Self::System => match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -116,6 +116,12 @@ impl Deadline {
         let parts = u32::try_from(tries.max(1)).unwrap_or(u32::MAX);
         Self::after(self.remaining() / parts)
     }
+
+    /// Earlier by what others still need, but never by more than half.
+    pub fn keeping(self, for_others: Duration) -> Self {
+        let remaining = self.remaining();
+        Self::after(remaining.saturating_sub(for_others).max(remaining / 2)).min(self)
+    }
 }
 
 /// Measures how long something took, on tokio's clock.
@@ -152,6 +158,9 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_secs(102));
         assert_eq!(deadline.remaining(), Duration::from_secs(4));
         assert_eq!(deadline.share(2).remaining(), Duration::from_secs(2));
+        assert_eq!(deadline.keeping(Duration::from_secs(1)).remaining(), Duration::from_secs(3));
+        assert_eq!(deadline.keeping(Duration::from_secs(9)).remaining(), Duration::from_secs(2));
+        assert_eq!(deadline.keeping(Duration::ZERO), deadline);
         tokio::time::advance(Duration::from_secs(9)).await;
         assert_eq!(deadline.remaining(), Duration::ZERO);
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::clock::Timestamp;
-use crate::domain::{ErrorCode, ModuleCounts, Outcome, SiteId, Status};
+use crate::domain::{ErrorCode, Outcome, SiteId, Status, StatusCounts};
 use crate::federation::{Report, Row, SiteAnswer};
 
 /// Where an agent can be seen.
@@ -45,7 +45,7 @@ pub struct Agent<'a> {
     /// Whether an alert has fired; `null` = not known.
     pub alert_fired: Option<bool>,
     /// Enabled modules by state.
-    pub modules: ModuleCounts,
+    pub modules: StatusCounts,
     /// When one of its modules last reported.
     pub last_contact: Option<Timestamp>,
     /// When it was read.

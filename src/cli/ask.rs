@@ -32,6 +32,10 @@ pub(super) async fn search(args: SearchArgs, environment: Environment<'_>) -> Ex
 }
 
 pub(super) async fn locate(args: WhereArgs, environment: Environment<'_>) -> Exit {
+    if args.name.trim().is_empty() {
+        out::say("write the alias or name to look for");
+        return Exit::Usage;
+    }
     let query = Query::named(&args.name);
     let asked = Asked { query, order: Order::Rank, limit: None, columns: Columns::Open };
     answer(args.answer, asked, environment).await
@@ -88,10 +92,10 @@ fn names_no_site(query: &Query, config: &Config) -> Option<String> {
         "site" => sites.iter().map(|(id, _)| *id).collect(),
         _ => sites.iter().flat_map(|(_, tags)| tags.iter().map(String::as_str)).collect(),
     };
-    let value = out::plain(value);
-    let near = |known: &&&str| strsim::damerau_levenshtein(known, &value) <= 2;
-    let remedy = match (known.iter().find(near), known.len()) {
-        (Some(near), _) => format!("did you mean `{field}:{near}`?"),
+    let value: String = out::plain(value).chars().take(40).collect();
+    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(known, &value), known)).min();
+    let remedy = match (nearest.filter(|(distance, _)| *distance <= 2), known.len()) {
+        (Some((_, near)), _) => format!("did you mean `{field}:{near}`?"),
         (None, 0) => format!("no site has a {field}"),
         (None, 1..=20) => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
         (None, count) => format!("none of the {count} is like it"),
@@ -112,8 +116,12 @@ async fn ask(app: &App, question: &Question, writer: &Writer<'_>) -> (Report, Du
         let Some(answer) = answers.next().await else {
             break;
         };
-        writer.site(&answer, &progress);
+        let wanted = writer.site(&answer, &progress);
         merge.fold(answer);
+        if !wanted {
+            // The reader has left; nobody needs the others.
+            break;
+        }
     }
     progress.clear();
     (merge.finish(), watch.elapsed())
@@ -156,7 +164,8 @@ fn missing(report: &Report) {
     if !record.is_complete() && record.ok + record.stale > 0 {
         let sites = report.sites.len();
         let nothing = if report.total == 0 { "; nothing found does not mean that there is nothing" } else { "" };
-        out::say(format_args!("{} of {sites} sites are in the answer{nothing}", record.ok + record.stale));
+        let cut = if record.cut > 0 { format!(", {} of them with rows lost", record.cut) } else { String::new() };
+        out::say(format_args!("{} of {sites} sites are in the answer{cut}{nothing}", record.ok + record.stale));
     }
 }
 

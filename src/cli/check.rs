@@ -1,12 +1,12 @@
 //! `check`: is the configuration good, and does each site answer, step by step.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use futures_util::{StreamExt, stream};
 
-use super::out::{self, Data, plain};
+use super::out::{self, Data, Reader, plain};
 use super::{CheckArgs, Exit, configuration};
 use crate::app::App;
 use crate::clock::{Clock, Deadline};
@@ -29,15 +29,17 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         return Exit::Complete;
     }
     let app = App::new(&config, Clock::System);
-    let places = Semaphore::new(AT_ONCE);
-    let probes = app.federation.members().iter().map(|member| async {
-        // The semaphore is never closed.
-        let _place = places.acquire().await;
-        probe(member, args.deadline.unwrap_or(member.timeout)).await
+    let probes = app.federation.members().iter().map(|member| {
+        let (member, patience) = (Arc::clone(member), args.deadline.unwrap_or(member.timeout));
+        async move { probe(&member, patience).await }
     });
-    let mut data = Data::exact();
+    // In the order of the configuration, each site as soon as it and those before it are done.
+    let mut probed = stream::iter(probes).buffered(AT_ONCE);
     let (mut failed, mut warned) = (0, 0);
-    for ((member, site), steps) in app.federation.members().iter().zip(&config.sites).zip(join_all(probes).await) {
+    let mut written = Ok(Reader::There);
+    for (member, site) in app.federation.members().iter().zip(&config.sites) {
+        let Some(steps) = probed.next().await else { break };
+        let mut data = Data::exact();
         let url = site.urls.first().map(ToString::to_string).unwrap_or_default();
         let name =
             if member.name == member.id.as_str() { String::new() } else { format!("({}) ", plain(&member.name)) };
@@ -46,17 +48,19 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         write_step(&opening(site.delegation.verifier), &mut data);
         failed += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Failed(_))));
         warned += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Warning(_))));
+        written = data.finish();
+        if !matches!(written, Ok(Reader::There)) {
+            break;
+        }
     }
-    finish(data, &config, failed, warned)
+    finish(written, &config, failed, warned)
 }
 
 async fn probe(member: &Arc<Member>, patience: Duration) -> Vec<Step> {
     let mut steps = Vec::new();
     let deadline = Deadline::after(patience);
     match &member.site {
-        Err(error) => {
-            steps.push(Step { name: "settings", result: StepResult::Failed(error.clone()), took: Duration::ZERO })
-        }
+        Err(error) => steps.push(settings(error)),
         Ok(site) => {
             let mut tell = |step| steps.push(step);
             let ended = tokio::time::timeout_at(deadline.instant(), site.probe(&mut tell, deadline)).await;
@@ -68,6 +72,15 @@ async fn probe(member: &Arc<Member>, patience: Duration) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// A site that is not asked at all: because somebody wants it so, or because its settings cannot be used.
+fn settings(error: &SiteError) -> Step {
+    let result = match error.code {
+        ErrorCode::Paused => StepResult::Warning(error.message.clone()),
+        _ => StepResult::Failed(error.clone()),
+    };
+    Step { name: "settings", result, took: Duration::ZERO }
 }
 
 /// Whether a person can be handed over to the console.
@@ -93,8 +106,8 @@ fn write_step(step: &Step, data: &mut Data) {
     }
 }
 
-fn finish(data: Data, config: &Config, failed: usize, warned: usize) -> Exit {
-    if let Err(error) = data.finish() {
+fn finish(written: io::Result<Reader>, config: &Config, failed: usize, warned: usize) -> Exit {
+    if let Err(error) = written {
         out::say(format_args!("the result could not be written: {error}"));
         return Exit::Failed;
     }

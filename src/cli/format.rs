@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Format;
-use super::out::{self, Data};
+use super::out::{self, Data, Reader};
 use super::table::{self, Columns};
 use crate::domain::Completeness;
 use crate::federation::{Report, Row, SiteAnswer};
@@ -47,16 +47,16 @@ impl<'a> Writer<'a> {
         Self { format, columns, linker }
     }
 
-    /// One site has answered: a record, where the form is a stream.
-    pub(super) fn site(&self, answer: &SiteAnswer, progress: &out::Progress) {
+    /// One site has answered: a record, where the form is a stream. Whether anybody still reads.
+    pub(super) fn site(&self, answer: &SiteAnswer, progress: &out::Progress) -> bool {
         if self.format != Format::Stream {
-            return;
+            return true;
         }
         progress.clear();
         let mut data = Data::exact();
         data.write(format_args!("{}\n", json(&wire::site_record(answer, self.linker))));
-        // A reader who left is seen again, and told of, when the summary is written.
-        let _ = data.finish();
+        // What else went wrong is seen again, and told, when the summary is written.
+        !matches!(data.finish(), Ok(Reader::Left))
     }
 
     /// The whole answer; of a stream, its summary.
@@ -72,19 +72,23 @@ impl<'a> Writer<'a> {
                     data.write(format_args!("{}\n", json(&wire::agent(row, self.linker))));
                 }
             }
-            Format::Csv => data.write(format_args!("{}", self.csv(report)?)),
+            Format::Csv => {
+                let csv = self.csv(report)?;
+                // In a file every byte is kept; on a terminal a name must not drive it.
+                let shown =
+                    if out::is_terminal() { csv.lines().map(|line| out::plain(line) + "\n").collect() } else { csv };
+                data.write(format_args!("{shown}"));
+            }
             Format::Stream => data.write(format_args!("{}\n", json(&wire::summary(report, took)))),
         }
-        data.finish()
+        data.finish().map(|_| ())
     }
 
     fn csv(&self, report: &Report) -> io::Result<String> {
-        let mut csv = csv::Writer::from_writer(Vec::new());
+        let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
         for row in &report.rows {
             csv.serialize(self.csv_row(row)).map_err(io::Error::other)?;
-        }
-        if report.rows.is_empty() {
-            csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
         }
         let bytes = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
         let mut text = String::from_utf8_lossy(&bytes).into_owned();
@@ -126,7 +130,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The columns, for an answer without rows.
+/// The names of [`CsvRow`]'s columns; written also when there are no rows.
 const CSV_HEAD: &[&str] = &[
     "site",
     "id",
@@ -150,5 +154,22 @@ const CSV_HEAD: &[&str] = &[
 
 fn json(record: &impl Serialize) -> String {
     // Our records hold nothing that JSON cannot: maps with text keys only.
-    serde_json::to_string(record).unwrap_or_default()
+    unseen_escaped(serde_json::to_string(record).unwrap_or_default())
+}
+
+/// JSON allows characters that turn a terminal or split a line for some readers; they are as well written as escapes.
+fn unseen_escaped(json: String) -> String {
+    if !json.contains(out::is_unseen) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if out::is_unseen(c) && c != '\n' {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }

@@ -200,18 +200,30 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
     }
 }
 
+/// Says a fault of ours that came before any command.
+pub fn complain(fault: &dyn std::error::Error) {
+    out::say(format_args!("metaconsole: {fault}"));
+}
+
+/// Options that are followed by a value.
+const WITH_VALUE: &[&str] = &["--config", "--format", "--require", "--deadline", "--sort", "--limit"];
+
 /// `search web -db`: a word to exclude looks like an option. No option of ours is a dash and several letters, so such
-/// arguments go behind `--`.
+/// arguments go behind `--`, unless they stand where an option's value does.
 fn words_behind_options(arguments: Vec<OsString>) -> Vec<OsString> {
     let is_search = arguments.get(1).is_some_and(|command| command == "search");
     if !is_search || arguments.iter().any(|argument| argument == "--") {
         return arguments;
     }
-    let is_word = |argument: &OsString| {
+    let (mut words, mut ordered) = (Vec::new(), Vec::new());
+    let mut is_value = false;
+    for argument in arguments {
         let bytes = argument.as_encoded_bytes();
-        bytes.starts_with(b"-") && !bytes.starts_with(b"--") && !matches!(bytes, b"-" | b"-h" | b"-V")
-    };
-    let (words, mut ordered): (Vec<_>, Vec<_>) = arguments.into_iter().partition(is_word);
+        let dashed = bytes.starts_with(b"-") && !bytes.starts_with(b"--");
+        let is_word = dashed && !is_value && !matches!(bytes, b"-" | b"-h" | b"-V");
+        is_value = WITH_VALUE.iter().any(|option| argument == *option);
+        if is_word { words.push(argument) } else { ordered.push(argument) }
+    }
     ordered.push("--".into());
     ordered.extend(words);
     ordered

@@ -33,15 +33,25 @@ impl Data {
     }
 
     /// What went wrong, other than that nobody wanted more.
-    pub(super) fn finish(mut self) -> Result<(), io::Error> {
+    pub(super) fn finish(mut self) -> Result<Reader, io::Error> {
         if self.failed.is_none() {
             self.failed = self.to.flush().err();
         }
         match self.failed {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
+            None => Ok(Reader::There),
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Left),
+            Some(error) => Err(error),
         }
     }
+}
+
+/// Whether somebody reads what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// They do.
+    There,
+    /// They closed the pipe.
+    Left,
 }
 
 /// Whether a person reads stdout.
@@ -71,14 +81,17 @@ impl Progress {
     }
 }
 
-/// A text of a site on a terminal: what would move the cursor, colour the screen or turn the direction of writing
-/// is shown as a replacement character.
+/// A text of a site on a terminal: what would move the cursor, colour the screen, turn the direction of writing or
+/// hide is shown as a replacement character.
 pub(super) fn plain(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if hostile(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_unseen(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Characters that act instead of being seen.
+pub(super) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Color, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::out::{Data, plain};
-use crate::domain::{ModuleCounts, Status};
+use crate::domain::{Status, StatusCounts};
 use crate::federation::{Report, Row};
 use crate::wire::Linker;
 
@@ -71,7 +71,7 @@ fn cells(row: &Row, columns: Columns, linker: &dyn Linker) -> [String; COLUMNS] 
 }
 
 /// `2 critical, 5 normal`, worst first.
-fn modules(counts: ModuleCounts) -> String {
+fn modules(counts: StatusCounts) -> String {
     let each = [
         (counts.critical, "critical"),
         (counts.warning, "warning"),
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn counts_read_worst_first() {
-        let counts = ModuleCounts { critical: 1, normal: 4, ..ModuleCounts::default() };
+        let counts = StatusCounts { critical: 1, normal: 4, ..StatusCounts::default() };
         assert_eq!(modules(counts), "1 critical, 4 normal");
-        assert_eq!(modules(ModuleCounts::default()), "none");
+        assert_eq!(modules(StatusCounts::default()), "none");
     }
 }

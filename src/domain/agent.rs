@@ -53,23 +53,23 @@ impl Status {
     }
 }
 
-/// How many enabled modules of an agent are in each state.
+/// How many are in each state: an agent's enabled modules, or the agents of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ModuleCounts {
-    /// Modules in `critical`.
+pub struct StatusCounts {
+    /// In `critical`.
     pub critical: u32,
-    /// Modules in `warning`.
+    /// In `warning`.
     pub warning: u32,
-    /// Modules in `unknown`.
+    /// In `unknown`.
     pub unknown: u32,
-    /// Modules in `normal`.
+    /// In `normal`.
     pub normal: u32,
-    /// Modules that have never reported.
+    /// Never reported.
     pub not_init: u32,
 }
 
-impl ModuleCounts {
-    /// Counts one module more.
+impl StatusCounts {
+    /// Counts one more.
     pub fn add(&mut self, state: Status) {
         let count = match state {
             Status::Critical => &mut self.critical,
@@ -94,7 +94,7 @@ impl ModuleCounts {
         .map_or(Status::NotInit, |(_, status)| status)
     }
 
-    /// All modules counted.
+    /// All of them.
     pub fn total(&self) -> u32 {
         self.critical + self.warning + self.unknown + self.normal + self.not_init
     }
@@ -118,7 +118,7 @@ pub struct Agent {
     /// The worst of its enabled modules.
     pub status: Status,
     /// Its enabled modules by state.
-    pub modules: ModuleCounts,
+    pub modules: StatusCounts,
     /// When one of its modules last reported.
     pub last_contact: Option<Timestamp>,
 }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_agents_status_is_its_worst_module() {
-        let mut counts = ModuleCounts::default();
+        let mut counts = StatusCounts::default();
         assert_eq!(counts.worst(), Status::NotInit);
         let by_severity = [Status::NotInit, Status::Normal, Status::Unknown, Status::Warning, Status::Critical];
         for state in by_severity {

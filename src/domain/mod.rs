@@ -11,7 +11,7 @@ mod outcome;
 pub mod query;
 mod site;
 
-pub use agent::{Agent, ModuleCounts, Status};
+pub use agent::{Agent, Status, StatusCounts};
 pub use fold::{fold, fold_into};
 pub use outcome::{Completeness, Contribution, Failure, Outcome};
 pub use query::Query;

@@ -56,6 +56,8 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// What a person should know although it answered, one sentence each.
     pub warnings: Vec<String>,
+    /// Rows of its answer that could not be used: what they said is missing.
+    pub lost: usize,
 }
 
 /// How many sites contributed how: the completeness record of every answer.
@@ -67,6 +69,8 @@ pub struct Completeness {
     pub stale: usize,
     /// Failed.
     pub failed: usize,
+    /// Answered, but with rows that could not be used. Counted in the others too.
+    pub cut: usize,
 }
 
 impl Completeness {
@@ -74,6 +78,7 @@ impl Completeness {
     pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
         let mut record = Self::default();
         for outcome in outcomes {
+            record.cut += usize::from(outcome.lost > 0);
             match outcome.contribution {
                 Contribution::Fresh | Contribution::Cached => record.ok += 1,
                 Contribution::Stale => record.stale += 1,
@@ -83,9 +88,9 @@ impl Completeness {
         record
     }
 
-    /// Whether every site is in the answer with current rows.
+    /// Whether every site is in the answer with all its rows, and current ones.
     pub fn is_complete(self) -> bool {
-        self.stale == 0 && self.failed == 0
+        self.stale == 0 && self.failed == 0 && self.cut == 0
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Member, Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
-use crate::domain::{Contribution, ErrorCode, Failure, ModuleCounts, Outcome, SiteError, SiteId};
+use crate::domain::{Contribution, ErrorCode, Failure, Outcome, SiteError, SiteId, StatusCounts};
 use crate::inventory::{Found, Request, Visible};
 use crate::sites::Reading;
 
@@ -15,7 +15,7 @@ pub struct SiteAnswer {
     /// How it contributed.
     pub outcome: Outcome,
     /// How many of its matching agents are in each status.
-    pub counts: ModuleCounts,
+    pub counts: StatusCounts,
     /// Its best rows, in order.
     pub rows: Vec<Row>,
 }
@@ -25,9 +25,16 @@ impl SiteAnswer {
     pub(super) fn failed(site: SiteId, error: SiteError, took: Duration, now: Timestamp) -> Self {
         let failure = Some(Failure { error, since: now });
         let contribution = Contribution::Failed;
-        let outcome = Outcome { site, contribution, rows: 0, age: None, took, failure, warnings: Vec::new() };
-        Self { outcome, counts: ModuleCounts::default(), rows: Vec::new() }
+        let outcome = Outcome { site, contribution, rows: 0, age: None, took, failure, warnings: Vec::new(), lost: 0 };
+        Self { outcome, counts: StatusCounts::default(), rows: Vec::new() }
     }
+}
+
+/// What is to be said of a read beside its rows.
+#[derive(Default)]
+struct Read {
+    warnings: Vec<String>,
+    lost: usize,
 }
 
 /// A question on its way to a site.
@@ -54,7 +61,7 @@ impl Call {
     pub(super) async fn answer(self) -> SiteAnswer {
         let watch = Stopwatch::start();
         if !self.question.query.concerns(self.member.id.as_str(), &self.member.tags) {
-            return self.fresh(Found::default(), watch.elapsed(), self.clock.now(), Vec::new());
+            return self.not_asked();
         }
         // What a site says is as of when it was asked.
         let asked = self.clock.now();
@@ -68,22 +75,31 @@ impl Call {
                     limit: self.question.limit,
                 };
                 let found = reading.inventory.search(request);
-                let warnings = reading.warnings(self.clock.now());
-                self.fresh(found, watch.elapsed(), asked, warnings)
+                let read =
+                    Read { warnings: reading.warnings(self.clock.now()), lost: reading.inventory.complaints().rows };
+                self.fresh(found, watch.elapsed(), asked, &read)
             }
         }
     }
 
     async fn read(&self) -> Result<Reading, SiteError> {
         let site = self.member.site.as_ref().map_err(Clone::clone)?;
-        let read = site.inventory(Deadline::after(self.member.timeout));
+        // Nobody else waits for this read, so it need not live longer than the asker's patience.
+        let read = site.inventory(self.deadline.min(Deadline::after(self.member.timeout)));
         match tokio::time::timeout_at(self.deadline.instant(), read).await {
             Ok(result) => result,
             Err(_) => Err(no_answer(self.question.patience)),
         }
     }
 
-    fn fresh(&self, found: Found, took: Duration, as_of: Timestamp, warnings: Vec<String>) -> SiteAnswer {
+    /// The query cannot concern this site: that it has no rows is known without asking.
+    fn not_asked(&self) -> SiteAnswer {
+        let mut answer = self.fresh(Found::default(), Duration::ZERO, self.clock.now(), &Read::default());
+        answer.outcome.age = None;
+        answer
+    }
+
+    fn fresh(&self, found: Found, took: Duration, as_of: Timestamp, read: &Read) -> SiteAnswer {
         let outcome = Outcome {
             site: self.member.id.clone(),
             contribution: Contribution::Fresh,
@@ -91,7 +107,8 @@ impl Call {
             age: Some(Duration::ZERO),
             took,
             failure: None,
-            warnings,
+            warnings: read.warnings.clone(),
+            lost: read.lost,
         };
         let site = &self.member.id;
         let rows = found.rows.into_iter().map(|hit| Row { site: site.clone(), hit, as_of, stale: false });

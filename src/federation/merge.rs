@@ -124,6 +124,7 @@ mod tests {
             took: Duration::ZERO,
             failure: None,
             warnings: Vec::new(),
+            lost: 0,
         };
         let row = |hit| Row { site: site.parse().unwrap(), hit, as_of: Timestamp::from_secs(1), stale: false };
         SiteAnswer { outcome, counts: found.counts, rows: found.rows.into_iter().map(row).collect() }

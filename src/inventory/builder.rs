@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Complaints, END, Inventory, Label, PackedModule};
-use crate::domain::{ModuleCounts, Status, fold_into};
+use crate::domain::{Status, StatusCounts, fold_into};
 
 /// A longer name is cut, so that one hostile row cannot fill the memory or a page.
 const MAX_TEXT: usize = 1024;
@@ -23,21 +23,32 @@ pub struct AgentText<'a> {
     pub system: &'a str,
 }
 
-/// The site has more agents than it may, or more text than can be held.
+/// The site has more than it may, or than can be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full {
-    /// The number of agents that is too many; `None` when it is the text.
-    pub agents: Option<usize>,
+pub enum Full {
+    /// So many agents, disabled ones included.
+    Agents(usize),
+    /// Groups or operating systems.
+    Groups,
+    /// Modules, or agents' places in groups.
+    Modules,
+    /// Text.
+    Text,
 }
 
-/// An operating system of a site, and the first agent that has it.
+/// More groups, or operating systems, no site has; each costs a name.
+const MAX_LABELS: usize = 65_536;
+
+/// For each agent that a site may have, so many modules and places in groups, and at least so many in all.
+const PER_AGENT: usize = 50;
+const LEAST: usize = 1_000_000;
+
+/// An agent that stands for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct System<'a> {
-    /// The site's key of it.
-    pub key: &'a str,
-    /// Id of an agent that has it.
+pub struct Example<'a> {
+    /// Its id.
     pub agent: &'a str,
-    /// That agent's alias.
+    /// Its alias.
     pub alias: &'a str,
 }
 
@@ -70,14 +81,17 @@ struct Table {
 }
 
 impl Table {
-    fn number(&mut self, key: &str, label: impl FnOnce() -> String) -> u32 {
+    fn number(&mut self, key: &str, label: impl FnOnce() -> String) -> Result<u32, Full> {
         if let Some(number) = self.numbers.get(key) {
-            return *number;
+            return Ok(*number);
         }
-        let number = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+        if self.labels.len() >= MAX_LABELS {
+            return Err(Full::Groups);
+        }
+        let number = u32::try_from(self.labels.len()).map_err(|_| Full::Groups)?;
         self.numbers.insert(key.into(), number);
         self.labels.push(label());
-        number
+        Ok(number)
     }
 }
 
@@ -108,9 +122,11 @@ impl Builder {
             return Ok(*number);
         }
         if self.seen.len() >= self.max_agents {
-            return Err(Full { agents: Some(self.seen.len() + 1) });
+            return Err(Full::Agents(self.seen.len() + 1));
         }
-        let number = u32::try_from(self.seen.len()).map_err(|_| Full { agents: None })?;
+        let number = u32::try_from(self.seen.len()).map_err(|_| Full::Text)?;
+        let system = cut(text.system);
+        self.system.push(self.systems.number(system, || system.to_owned())?);
         self.seen.insert(text.id.into(), number);
         let alias = if text.alias.is_empty() { text.name } else { text.alias };
         for shown in [text.id, alias, text.name, text.address] {
@@ -122,8 +138,6 @@ impl Builder {
             fold_text(folded, &mut self.folded);
             self.folded.push(END);
         }
-        let system = cut(text.system);
-        self.system.push(self.systems.number(system, || system.to_owned()));
         self.primary.push(None);
         self.newest.push(0);
         Ok(number)
@@ -135,29 +149,44 @@ impl Builder {
     }
 
     /// Names a group of the site.
-    pub fn group(&mut self, key: &str, name: &str) -> u32 {
-        self.groups.number(key, || cut(name).to_owned())
+    pub fn group(&mut self, key: &str, name: &str) -> Result<u32, Full> {
+        self.groups.number(cut(key), || cut(name).to_owned())
     }
 
     /// Puts an agent into a group.
-    pub fn join(&mut self, agent: u32, group: u32, primary: bool) {
-        self.memberships.push((agent, group));
+    pub fn join(&mut self, agent: u32, group: u32, primary: bool) -> Result<(), Full> {
+        // Within its own group an agent comes once for each of its other groups.
+        if self.memberships.last() != Some(&(agent, group)) {
+            self.memberships.push((agent, group));
+        }
+        if self.memberships.len() > self.most() {
+            return Err(Full::Modules);
+        }
         if let Some(slot) = self.primary.get_mut(agent as usize).filter(|_| primary) {
             *slot = Some(group);
         }
+        Ok(())
+    }
+
+    fn most(&self) -> usize {
+        self.max_agents.saturating_mul(PER_AGENT).max(LEAST)
     }
 
     /// Adds an enabled module; `reported` in seconds since 1970, 0 for never.
-    pub fn module(&mut self, agent: u32, id: u64, state: Status, reported: i64) {
+    pub fn module(&mut self, agent: u32, id: u64, state: Status, reported: i64) -> Result<(), Full> {
         if id > PackedModule::MAX_ID {
-            self.complain(|| format!("a module id is too large: {id}"));
-            return;
+            self.complain(|| "the id of a module is too large".to_owned());
+            return Ok(());
+        }
+        if self.modules.len() >= self.most() {
+            return Err(Full::Modules);
         }
         self.modules.push((agent, PackedModule::new(id, state)));
         let reported = u32::try_from(reported.max(0)).unwrap_or(u32::MAX);
         if let Some(newest) = self.newest.get_mut(agent as usize) {
             *newest = reported.max(*newest);
         }
+        Ok(())
     }
 
     /// Notes a row that cannot be used.
@@ -165,20 +194,20 @@ impl Builder {
         self.complaints.add(what);
     }
 
-    /// The operating systems met, each with the first agent that has it.
-    pub fn systems(&self) -> impl Iterator<Item = System<'_>> {
-        let mut first: Vec<Option<usize>> = vec![None; self.systems.labels.len()];
-        for (agent, system) in self.system.iter().enumerate() {
-            if let Some(first) = first.get_mut(*system as usize) {
-                first.get_or_insert(agent);
-            }
-        }
+    /// The keys of the operating systems met.
+    pub fn systems(&self) -> impl Iterator<Item = &str> {
+        self.systems.labels.iter().map(String::as_str)
+    }
+
+    /// The agent with this operating system whose alias is best for asking about it.
+    pub fn example_of(&self, key: &str, worth: impl Fn(&str) -> usize) -> Option<Example<'_>> {
+        let number = self.systems.numbers.get(key)?;
         let text = |index: usize| super::slice(&self.shown, &self.shown_at, index);
-        self.systems.labels.iter().zip(first).filter_map(move |(key, first)| {
-            let at = first? * super::SHOWN;
-            // Of the last agent the end is not in the bounds yet, but its alias is followed by its name.
-            Some(System { key, agent: text(at), alias: text(at + 1) })
-        })
+        let agents = self.system.iter().enumerate().filter(|(_, system)| *system == number);
+        // Of the last agent the end is not in the bounds yet, but its alias is followed by its name.
+        let examples =
+            agents.map(|(agent, _)| agent * super::SHOWN).map(|at| Example { agent: text(at), alias: text(at + 1) });
+        examples.max_by_key(|example| worth(example.alias))
     }
 
     /// Closes the inventory. `system_name` turns the site's key of an operating system into its name.
@@ -244,7 +273,7 @@ fn pack_modules(mut met: Vec<(u32, PackedModule)>, agents: usize) -> (Vec<Packed
                 None => modules.push(module),
             }
         }
-        let mut counts = ModuleCounts::default();
+        let mut counts = StatusCounts::default();
         modules.iter().skip(start).for_each(|module| counts.add(module.state()));
         status.push(counts.worst());
     }
@@ -252,20 +281,24 @@ fn pack_modules(mut met: Vec<(u32, PackedModule)>, agents: usize) -> (Vec<Packed
     (modules, modules_at, status)
 }
 
-/// Gives every agent the number of its set of groups, the primary group first.
-fn collect_sets(mut met: Vec<(u32, u32)>, primary: &[Option<u32>]) -> (Vec<u32>, Vec<Vec<u32>>) {
-    met.sort_by_key(|(agent, _)| *agent);
+/// Gives every agent the number of its set of groups, the primary group first, the others as they came.
+fn collect_sets(met: Vec<(u32, u32)>, primary: &[Option<u32>]) -> (Vec<u32>, Vec<Vec<u32>>) {
+    let is_primary = |agent: u32, group: u32| primary.get(agent as usize).copied().flatten() == Some(group);
+    let mut first: HashMap<(u32, u32), u32> = HashMap::new();
+    for (place, (agent, group)) in (1..).zip(met) {
+        first.entry((agent, group)).or_insert(if is_primary(agent, group) { 0 } else { place });
+    }
+    let mut rows: Vec<(u32, u32, u32)> =
+        first.into_iter().map(|((agent, group), place)| (agent, place, group)).collect();
+    rows.sort_unstable();
     let mut numbers: HashMap<Vec<u32>, u32> = HashMap::new();
     let mut sets: Vec<Vec<u32>> = Vec::new();
-    let mut rows = met.into_iter().peekable();
-    let of_agents = primary.iter().enumerate().map(|(agent, primary)| {
+    let mut rows = rows.into_iter().peekable();
+    let of_agents = (0..primary.len()).map(|agent| {
         let mut set: Vec<u32> = Vec::new();
-        while let Some((_, group)) = rows.next_if(|(of, _)| *of as usize == agent) {
-            if !set.contains(&group) {
-                set.push(group);
-            }
+        while let Some((_, _, group)) = rows.next_if(|(of, ..)| *of as usize == agent) {
+            set.push(group);
         }
-        set.sort_by_key(|group| Some(*group) != *primary);
         *numbers.entry(set).or_insert_with_key(|set| {
             sets.push(set.clone());
             u32::try_from(sets.len() - 1).unwrap_or(u32::MAX)
@@ -291,7 +324,7 @@ fn fold_text(text: &str, into: &mut String) {
 }
 
 fn position(arena: &str) -> Result<u32, Full> {
-    u32::try_from(arena.len()).map_err(|_| Full { agents: None })
+    u32::try_from(arena.len()).map_err(|_| Full::Text)
 }
 
 fn cut(text: &str) -> &str {

@@ -16,11 +16,11 @@ mod search;
 
 use std::collections::BTreeSet;
 
-pub use builder::{AgentText, Builder, Full, System};
+pub use builder::{AgentText, Builder, Example, Full};
 pub use search::{Found, Hit, MatchClass, Order, Rank, Request, SortKey, compare_ids};
 
 use crate::clock::Timestamp;
-use crate::domain::{Agent, ModuleCounts, Status};
+use crate::domain::{Agent, Status, StatusCounts};
 
 /// Which of a site's agents exist for a viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,9 +140,10 @@ impl Inventory {
         self.group_sets.iter().flatten().collect::<BTreeSet<_>>().len()
     }
 
-    /// When the site's newest module reported. Long ago means that the site's own data server stands still.
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.newest.iter().max().and_then(|newest| timestamp(*newest))
+    /// When the site's newest module reported, as far as that was before `now`: a time to come is nobody's. Long ago
+    /// means that the site's own data server stands still.
+    pub fn newest(&self, now: Timestamp) -> Option<Timestamp> {
+        self.newest.iter().filter_map(|newest| timestamp(*newest)).filter(|newest| *newest <= now).max()
     }
 
     /// Rows that could not be used.
@@ -220,7 +221,7 @@ impl Inventory {
     }
 
     fn row(&self, index: usize, shown: &search::VisibleGroups) -> Agent {
-        let mut modules = ModuleCounts::default();
+        let mut modules = StatusCounts::default();
         for module in self.modules_of(index) {
             modules.add(module.state());
         }

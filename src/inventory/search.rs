@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use memchr::memmem::Finder;
 
 use super::bits::Bits;
-use super::{END, FOLDED, Inventory, Visible};
+use super::{END, FOLDED, Inventory, Label, Visible};
 use crate::domain::query::{IpPattern, Query, TextField, What};
-use crate::domain::{Agent, ModuleCounts, Status};
+use crate::domain::{Agent, Status, StatusCounts};
 
 /// What is asked of an inventory.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct Found {
     /// How many agents fulfil the query.
     pub matched: usize,
     /// How many of them are in each status.
-    pub counts: ModuleCounts,
+    pub counts: StatusCounts,
     /// The best of them, in order.
     pub rows: Vec<Hit>,
 }
@@ -80,7 +80,7 @@ pub enum Order {
     Id,
 }
 
-/// A row's place, smaller first. Within one [`Order`] always the same variant.
+/// A row's place, smaller first. Keys of one [`Order`] are comparable, whatever sites they come from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SortKey {
     rank: Option<Rank>,
@@ -132,13 +132,28 @@ impl Needle<'_> {
         })
     }
 
-    /// Whether any occurrence, the first is at `at`, begins a word.
-    fn starts_a_word(&self, field: &str, at: usize) -> bool {
-        let begins = |at: usize| {
-            !field.get(..at).and_then(|before| before.chars().next_back()).is_some_and(char::is_alphanumeric)
-        };
-        begins(at) || self.finder.find_iter(field.as_bytes()).any(begins)
+    /// Whether any occurrence begins a word; the first is at `at`, and two may overlap.
+    fn starts_a_word(&self, field: &str, mut at: usize) -> bool {
+        let ends_one = |before: &str| before.chars().next_back().is_some_and(char::is_alphanumeric);
+        loop {
+            if !field.get(..at).is_some_and(ends_one) {
+                return true;
+            }
+            let from = at + 1;
+            match field.as_bytes().get(from..).and_then(|rest| self.finder.find(rest)) {
+                Some(next) => at = from + next,
+                None => return false,
+            }
+        }
     }
+}
+
+/// A word of the query and how well it matches what many agents share.
+struct Word<'a> {
+    needle: Needle<'a>,
+    /// By set of groups, as far as the viewer may see them.
+    group_sets: Vec<Option<MatchClass>>,
+    systems: Vec<Option<MatchClass>>,
 }
 
 fn only(field: TextField) -> &'static [TextField] {
@@ -177,7 +192,7 @@ impl Inventory {
             if term.negated {
                 hits.invert();
             } else if let What::Text(text) = &term.what {
-                words.push(Needle::new(text, EVERYWHERE));
+                words.push(self.word(text, &shown));
             }
             left.intersect(&hits);
         }
@@ -265,14 +280,14 @@ impl Inventory {
         Bits::of(&self.group_set, |set| sets.get(*set as usize).copied().unwrap_or(false))
     }
 
-    fn best(&self, left: &Bits, words: &[Needle<'_>], shown: &VisibleGroups, request: Request<'_>) -> Found {
+    fn best(&self, left: &Bits, words: &[Word<'_>], shown: &VisibleGroups, request: Request<'_>) -> Found {
         let mut found = Found::default();
         let mut placed = Vec::new();
         for index in left.iter() {
             let status = self.status.get(index).copied().unwrap_or(Status::NotInit);
             found.counts.add(status);
             let rank = match request.order {
-                Order::Rank => self.rank(index, words, shown),
+                Order::Rank => self.rank(index, words),
                 _ => None,
             };
             placed.push((rank, index));
@@ -291,23 +306,36 @@ impl Inventory {
         found
     }
 
-    fn rank(&self, index: usize, words: &[Needle<'_>], shown: &VisibleGroups) -> Option<Rank> {
-        let of_words = words.iter().filter_map(|word| self.word_rank(index, word, shown));
+    fn word(&self, text: &str, shown: &VisibleGroups) -> Word<'static> {
+        let needle = Needle::new(text, EVERYWHERE);
+        let class_of = |label: &Label| needle.class(&label.folded);
+        let groups: Vec<_> = self.groups.iter().map(class_of).collect();
+        let of_group = |group: &u32| groups.get(*group as usize).copied().flatten();
+        let of_set = |set: &Vec<u32>| set.iter().filter(|group| shown.group(**group)).filter_map(of_group).min();
+        Word {
+            group_sets: self.group_sets.iter().map(of_set).collect(),
+            systems: self.systems.iter().map(class_of).collect(),
+            needle,
+        }
+    }
+
+    fn rank(&self, index: usize, words: &[Word<'_>]) -> Option<Rank> {
+        let of_words = words.iter().filter_map(|word| self.word_rank(index, word));
         of_words.reduce(|a, b| Rank { class: a.class.max(b.class), field: a.field.min(b.field) })
     }
 
     /// The best match of one word in one agent.
-    fn word_rank(&self, index: usize, word: &Needle<'_>, shown: &VisibleGroups) -> Option<Rank> {
+    fn word_rank(&self, index: usize, word: &Word<'_>) -> Option<Rank> {
+        let shared = |numbers: &[u32], classes: &[Option<MatchClass>]| {
+            classes.get(*numbers.get(index)? as usize).copied().flatten()
+        };
         let texts = EVERYWHERE.iter().filter_map(|field| {
-            let class = match column(*field) {
-                Some(column) => word.class(self.folded(index, column))?,
-                None if *field == TextField::Os => word.class(&self.system_of(index)?.folded)?,
-                None => {
-                    let groups = self.groups_of(index).iter().filter(|group| shown.group(**group));
-                    groups.filter_map(|g| word.class(&self.groups.get(*g as usize)?.folded)).min()?
-                }
+            let class = match (column(*field), field) {
+                (Some(column), _) => word.needle.class(self.folded(index, column)),
+                (None, TextField::Os) => shared(&self.system, &word.systems),
+                (None, _) => shared(&self.group_set, &word.group_sets),
             };
-            Some(Rank { class, field: *field })
+            Some(Rank { class: class?, field: *field })
         });
         texts.min()
     }

@@ -24,7 +24,7 @@ fn build(agents: &[Plain]) -> Inventory {
     let all: BTreeSet<&String> = agents.iter().flat_map(|a| &a.groups).collect();
     let in_turn: Vec<&String> = all.into_iter().collect();
     for group in in_turn {
-        let key = builder.group(group, group);
+        let key = builder.group(group, group).unwrap();
         for agent in agents.iter().filter(|a| a.groups.contains(group)) {
             let id = agent.id.to_string();
             let text = AgentText {
@@ -35,9 +35,9 @@ fn build(agents: &[Plain]) -> Inventory {
                 system: &agent.os,
             };
             let number = builder.agent(text).unwrap();
-            builder.join(number, key, agent.groups.first() == Some(group));
+            builder.join(number, key, agent.groups.first() == Some(group)).unwrap();
             for (module, state) in &agent.modules {
-                builder.module(number, *module, *state, 1_795_404_681);
+                builder.module(number, *module, *state, 1_795_404_681).unwrap();
             }
         }
     }
@@ -156,7 +156,7 @@ fn hostile_texts_are_bounded_and_cannot_join_fields() {
     let mut small = Builder::new(1);
     let text = AgentText { id: "1", alias: "", name: "n", address: "", system: "" };
     assert_eq!(small.agent(text), Ok(0));
-    assert_eq!(small.agent(AgentText { id: "2", ..text }), Err(Full { agents: Some(2) }));
+    assert_eq!(small.agent(AgentText { id: "2", ..text }), Err(Full::Agents(2)));
 }
 
 #[test]

@@ -33,13 +33,13 @@ pub trait Site: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Detail, SiteError>>;
 
     /// One module's stored values between two instants, oldest first.
-    fn series(
-        &self,
-        module: u64,
+    fn series<'a>(
+        &'a self,
+        module: &'a str,
         from: Timestamp,
         to: Timestamp,
         deadline: Deadline,
-    ) -> BoxFuture<'_, Result<Vec<Point>, SiteError>>;
+    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>>;
 
     /// Planned work the site knows of. Read from the site on an interval of its own, else what was read last.
     fn planned_work(&self, deadline: Deadline) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>>;
@@ -48,7 +48,7 @@ pub trait Site: Send + Sync + fmt::Debug {
     fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()>;
 
     /// Where a person sees this view in the site's own console.
-    fn link(&self, view: &View) -> Url;
+    fn link(&self, view: View<'_>) -> Url;
 }
 
 /// What one complete read of a site gave.
@@ -77,7 +77,9 @@ impl Reading {
         if let Some(first) = &complaints.first {
             warnings.push(format!("{} rows could not be used, the first because {first}", complaints.rows));
         }
-        if let Some(age) = inventory.newest().map(|newest| newest.until(now)).filter(|age| *age > STANDSTILL) {
+        // A clock that is ahead a little must not hide everything.
+        let soon = Timestamp::from_millis(now.as_millis().saturating_add(86_400_000));
+        if let Some(age) = inventory.newest(soon).map(|newest| newest.until(now)).filter(|age| *age > STANDSTILL) {
             let (hours, minutes) = (age.as_secs() / 3600, age.as_secs() / 60 % 60);
             warnings.push(format!(
                 "its newest value is {hours} h {minutes} min old, so every status may be: look whether its data server runs"
@@ -100,7 +102,7 @@ pub struct Detail {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Module {
     /// Its id at the site.
-    pub id: u64,
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Its state.
@@ -169,20 +171,20 @@ pub enum When {
 }
 
 /// A view in a site's own console.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum View {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View<'a> {
     /// Its first page.
     Home,
     /// An agent.
-    Agent(String),
+    Agent(&'a str),
     /// An agent's modules.
-    Modules(String),
+    Modules(&'a str),
     /// An agent's alerts.
-    Alerts(String),
+    Alerts(&'a str),
     /// An agent's events.
-    Events(String),
+    Events(&'a str),
     /// An agent's graphs.
-    Graphs(String),
+    Graphs(&'a str),
 }
 
 /// One step of a probe.

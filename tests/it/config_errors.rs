@@ -84,10 +84,10 @@ fn every_mistake_is_told_word_for_word() {
 #[test]
 fn a_file_that_is_not_there_is_one_mistake() {
     let missing = mistakes_of(Path::new("not/there.yaml"));
-    let expected = "not/there.yaml: cannot be read: no such file; name another file with --config";
+    let expected = "not/there.yaml: cannot read not/there.yaml: no such file; name another file with --config";
     assert_eq!(missing.to_string(), expected);
     let folder = mistakes_of(Path::new("tests"));
-    assert_eq!(folder.to_string(), "tests: cannot be read: it is a directory; name another file with --config");
+    assert_eq!(folder.to_string(), "tests: cannot read tests: it is a directory; name another file with --config");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use metaconsole::demo::{Agent, Console, Fault, Fleet, Settings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
@@ -118,7 +119,7 @@ async fn addresses_of_one_site_are_tried_in_turn() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_login_is_not_tried_at_the_next_address() {
     let accounts = Vec::new();
-    let settings = Settings { accounts, auth_delay: std::time::Duration::ZERO, ..Settings::default() };
+    let settings = Settings { accounts, auth_delay: Duration::ZERO, ..Settings::default() };
     let refusing = Console::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Fleet::empty(1), settings).unwrap();
     let other = console();
     let yaml = format!(
@@ -128,6 +129,20 @@ async fn a_refused_login_is_not_tried_at_the_next_address() {
     );
     assert_eq!(error(&search(&yaml, &[]).await)["code"], "auth");
     assert_eq!(other.requests().load().total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_with_two_addresses_may_be_as_slow_as_one_with_one() {
+    let settings = Settings { accounts: Vec::new(), auth_delay: Duration::from_secs(6), ..Settings::default() };
+    let slow = Console::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Fleet::empty(1), settings).unwrap();
+    let other = console();
+    let yaml = format!(
+        "sites:\n  - {{id: a, urls: [\"{}\", \"{}\"], credentials: {{token: \"file:token\"}}, timeout: 11s, connect_timeout: 1s}}\n",
+        slow.url(),
+        other.url()
+    );
+    // More than half of the time, and heard all the same.
+    assert_eq!(error(&search(&yaml, &[]).await)["code"], "auth");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,12 +236,34 @@ async fn a_redirect_is_named_with_the_url_to_configure() {
     let yaml = format!("sites:\n  - {{id: a, url: \"{}\", credentials: {{token: \"file:token\"}}}}\n", console.url());
     console.faults().add(Fault::Redirect("https://new.example/pandora_console/include/api.php?op=get".to_owned()));
     let moved = error(&search(&yaml, &[]).await);
-    assert_eq!(moved["remedy"], "write `url: https://new.example/pandora_console/`");
+    assert_eq!(moved["remedy"], "if that host is really this site, write `url: https://new.example/pandora_console/`");
     console.faults().clear().unwrap();
     console.faults().add(Fault::Redirect("https://login.example/?next=secret".to_owned()));
     let login = error(&search(&yaml, &[]).await);
     assert!(login["remedy"].as_str().unwrap().contains("a login of its own"), "{login}");
     assert!(!login.to_string().contains("secret"), "{login}");
+    for nowhere in ["javascript:alert(1)", "data:text/html,x"] {
+        console.faults().clear().unwrap();
+        console.faults().add(Fault::Redirect(nowhere.to_owned()));
+        let error = error(&search(&yaml, &[]).await).to_string();
+        assert!(error.contains("leads nowhere") && !error.contains("alert"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_in_the_certificate_leads_each_address_to_itself() {
+    let (first, second, authority) = (console(), console(), Authority::new());
+    first.faults().add(Fault::Refuse);
+    let (a, b) = (authority.identity("madrid.example"), authority.identity("madrid.example"));
+    let (a, b) = (Front::start(&first, &a, None).await, Front::start(&second, &b, None).await);
+    let yaml = format!(
+        "sites:\n  - {{id: a, urls: [\"https://127.0.0.1:{}/pandora_console/\", \"https://localhost:{}/pandora_console/\"], \
+         credentials: {{token: \"file:token\"}}, tls: {{ca_file: ca.pem, server_name: madrid.example}}}}\n",
+        a.address.port(),
+        b.address.port()
+    );
+    let output = search(&yaml, &[("ca.pem", authority.pem())]).await;
+    assert_eq!((output.code, second.requests().load().total), (0, 1), "{}", output.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -278,7 +278,7 @@ async fn module_data_reads_dates_in_the_zone_of_the_console() {
 #[tokio::test(start_paused = true)]
 async fn wrong_credentials_are_told_after_fifteen_seconds() {
     let console = console();
-    let started = tokio::time::Instant::now();
+    let started = metaconsole::clock::Stopwatch::start();
     let answer = ask_as(&console, "wrong", "op=get&op2=test&return_type=json").await;
     assert_eq!(answer.headers()["content-type"], "text/html; charset=UTF-8");
     assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "auth error"));

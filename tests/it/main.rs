@@ -17,6 +17,7 @@ mod demo_faults;
 mod house;
 mod modules;
 mod nginx;
+mod odd_answers;
 mod recordings;
 mod replayed;
 mod search_doc;

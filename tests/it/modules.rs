@@ -88,7 +88,7 @@ async fn a_recorded_series_is_cut_to_what_was_asked() {
     let replay = Replay::start("s1", &[("module_data", "s1-module-data-period")]);
     let site = site(replay.url(), Clock::following(Timestamp::from_secs(NOW)));
     let (from, to) = (Timestamp::from_secs(1_795_398_000), Timestamp::from_secs(1_795_400_000));
-    let points = site.series(87, from, to, soon()).await.unwrap();
+    let points = site.series("87", from, to, soon()).await.unwrap();
     let epochs: Vec<i64> = points.iter().map(|point| point.at.as_secs()).collect();
     assert_eq!(
         epochs,
@@ -98,11 +98,12 @@ async fn a_recorded_series_is_cut_to_what_was_asked() {
     let asked = &replay.requests().all()[0];
     assert_eq!(asked.parameters.get("other"), format!(";|{}", NOW - 1_795_398_000 + 60));
     let text = Replay::start("s1", &[("module_data", "s1-module-data-string-module")]);
-    let points = self::site(text.url(), Clock::following(Timestamp::from_secs(NOW))).series(95, from, to, soon()).await;
+    let points =
+        self::site(text.url(), Clock::following(Timestamp::from_secs(NOW))).series("95", from, to, soon()).await;
     assert_eq!(points.unwrap()[0].value, "OK; all \"fine\" <b>ñ</b> & ?");
     let empty = Replay::start("s1", &[("module_data", "s1-module-data-empty-range")]);
     let points =
-        self::site(empty.url(), Clock::following(Timestamp::from_secs(NOW))).series(87, from, to, soon()).await;
+        self::site(empty.url(), Clock::following(Timestamp::from_secs(NOW))).series("87", from, to, soon()).await;
     assert_eq!(points.unwrap(), []);
 }
 
@@ -142,7 +143,7 @@ async fn names_of_operating_systems_are_asked_once_and_only_when_unknown() {
 #[test]
 fn a_console_links_to_its_own_pages() {
     let site = site("http://127.0.0.1:9/pandora_console/".to_owned(), Clock::System);
-    let link = site.link(&View::Agent("42".to_owned()));
+    let link = site.link(View::Agent("42"));
     assert!(
         link.as_str().ends_with("/pandora_console/index.php?sec=estado&sec2=operation/agentes/ver_agente&id_agente=42")
     );

@@ -228,7 +228,7 @@ async fn our_reads_pass() {
     assert_eq!(detail.modules[0].name, "CPU Load");
     let now = Clock::System.now();
     let from = Timestamp::from_secs(now.as_secs() - 3600);
-    assert!(!site.series(detail.modules[0].id, from, now, deadline).await.unwrap().is_empty());
+    assert!(!site.series(&detail.modules[0].id, from, now, deadline).await.unwrap().is_empty());
 
     for query in [
         "op=get&op2=timezone",

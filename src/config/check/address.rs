@@ -123,10 +123,10 @@ fn split_host_port(text: &str) -> Option<HostPort> {
 
 /// A name or IPv4 address, as written in a certificate or before a port.
 pub(crate) fn server_name(text: &str) -> Result<String, Fault> {
-    if is_host_name(text) || text.parse::<IpAddr>().is_ok() {
+    if is_host_name(text) && text.parse::<IpAddr>().is_err() {
         return Ok(text.to_owned());
     }
-    Err(Fault::new("expected a host name or address").remedy("write it like `madrid.example.org`"))
+    Err(Fault::new("expected a host name").remedy("write it like `madrid.example.org`"))
 }
 
 fn is_host_name(text: &str) -> bool {

@@ -34,6 +34,15 @@ fn read_login(fields: &Fields<'_>) -> Option<Credentials> {
     let with_user = ["user", "password", "api_password"].into_iter().any(|key| fields.has(key));
     if fields.has("token") {
         tell_conflicts_of_token(fields, with_user);
+        let token = token.filter(|token| {
+            let plain = token.expose().bytes().all(|b| b.is_ascii_graphic());
+            if !plain {
+                // A console would take 15 seconds to say no more than `auth error`.
+                let fault = Fault::new("the token has a blank, or a character other than those of a keyboard");
+                fields.tell("token", fault.remedy("look for a blank or a byte order mark in its file"));
+            }
+            plain
+        });
         return token.map(Credentials::Token);
     }
     if !with_user {

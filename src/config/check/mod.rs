@@ -5,6 +5,7 @@ mod credentials;
 mod delegation;
 mod fields;
 mod gateway;
+mod reach;
 mod scope;
 mod shared;
 mod site;
@@ -128,8 +129,12 @@ fn read_trees<'a>(main: &Scope<'a>) -> Option<(Tree<'a>, Vec<Tree<'a>>)> {
 }
 
 fn read_tree<'a>(scope: &Scope<'a>) -> Option<Tree<'a>> {
-    let text = files::read_text(scope.file(), MAX_FILE_BYTES).map_err(named_before);
-    let text = text.map_err(|fault| scope.tell(Place::FILE, fault)).ok()?;
+    let text = files::read_text(scope.file(), MAX_FILE_BYTES);
+    let another = |fault: Fault| match fault.remedy {
+        None => fault.remedy("name another file with --config"),
+        Some(_) => fault,
+    };
+    let text = text.map_err(|fault| scope.tell(Place::FILE, another(fault))).ok()?;
     let root = node::read(&text);
     let root = root.map_err(|(place, fault)| scope.tell(place, fault)).ok()?;
     if matches!(root.value, Value::Empty) {
@@ -138,16 +143,6 @@ fn read_tree<'a>(scope: &Scope<'a>) -> Option<Tree<'a>> {
         return None;
     }
     Some(Tree { scope: scope.clone(), root })
-}
-
-/// The message about a file that cannot be read begins with its name already.
-fn named_before(fault: Fault) -> Fault {
-    match fault.message.split_once(": ") {
-        Some((_, reason)) if fault.message.starts_with("cannot read ") => {
-            Fault::new(format!("cannot be read: {reason}")).remedy("name another file with --config")
-        }
-        _ => fault,
-    }
 }
 
 /// `sites.d/*.yaml` beside the main file, by name. Hidden files are those of editors.

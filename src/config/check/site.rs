@@ -10,6 +10,7 @@ use crate::domain::{SiteId, SiteIdError, SiteKind};
 
 use super::fields::{Fields, Keys};
 use super::gateway::Surroundings;
+use super::reach;
 use super::scope::{Placed, Scope};
 use super::shared::{self, Shared};
 use super::{address, credentials, delegation, values};
@@ -88,6 +89,9 @@ pub(crate) fn read<'a>(
     let own = read_own(&fields, surroundings);
     let shared = shared::read(&fields).over(defaults).over(&surroundings.ages);
     let site = id.as_ref().and_then(|id| assembled(&id.value, own, shared));
+    if let Some(site) = &site {
+        reach::tell_contradictions(&fields, site);
+    }
     Read { id, site }
 }
 

@@ -152,7 +152,8 @@ fn everything_around_a_connection() {
          sites:\n  - id: madrid\n    urls: [https://a.example.org/p/index.php?x, https://b.example.org/p]\n\
          \x20   credentials: {user: ana, password: \"${TOKEN}\", basic: {user: front, password: \"${TOKEN}\"}}\n\
          \x20   tls: {ca_file: ca.pem, client_cert: client.pem, server_name: madrid.internal}\n\
-         \x20   connect_to: \"[2001:db8::7]:443\"\n",
+         \x20 - {id: lyon, url: \"https://lyon.example.org/\", credentials: {token: \"${TOKEN}\"}, \
+         connect_to: \"[2001:db8::7]:443\"}\n",
     );
     fs::write(folder.path().join("ca.pem"), CA).unwrap();
     fs::write(folder.path().join("client.pem"), format!("{CA}{KEY}")).unwrap();
@@ -164,7 +165,7 @@ fn everything_around_a_connection() {
     assert_eq!(urls, ["https://a.example.org/p/", "https://b.example.org/p/"]);
     assert_eq!(site.tls.ca_pem.as_deref(), Some(CA.as_bytes()));
     assert!(site.tls.client_pem.as_ref().unwrap().expose().ends_with(KEY));
-    assert_eq!(site.connect_to.as_ref().unwrap().host, "2001:db8::7");
+    assert_eq!(config.sites[1].connect_to.as_ref().unwrap().host, "2001:db8::7");
     assert_eq!(site.basic.as_ref().unwrap().user, "front");
     assert!(matches!(&site.credentials, Credentials::Password { api_password: None, .. }));
 }

@@ -130,7 +130,7 @@ impl<'a> Call<'a> {
             "pandora_servers" => site::servers(self),
             "alert_actions" => site::alert_actions(),
             "all_alert_templates" => site::alert_templates(self),
-            "alert_action_by_group" => Answer::text("2"),
+            "alert_action_by_group" => self.sentence("2"),
             "module_groups" => Answer::text("1;General\n2;Networking\n"),
             "tree_agents" => tree::answer(self),
             "all_agents" => agents::all(self),

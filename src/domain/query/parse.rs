@@ -12,8 +12,8 @@ use super::{IpPattern, Term, TextField, What};
 /// A longer search line is refused.
 pub const MAX_QUERY_BYTES: usize = 4096;
 
-/// More conditions than this are refused: each costs a pass over every inventory.
-const MAX_TERMS: usize = 64;
+/// More words or values than this are refused: each costs a pass over every inventory.
+const MAX_WORDS: usize = 64;
 
 /// A mistake in a search line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +67,7 @@ struct Value {
 struct Cursor<'a> {
     rest: std::iter::Peekable<std::str::Chars<'a>>,
     position: usize,
+    words: usize,
 }
 
 pub(super) fn parse(line: &str) -> Result<Vec<Term>, QueryError> {
@@ -75,16 +76,12 @@ pub(super) fn parse(line: &str) -> Result<Vec<Term>, QueryError> {
         let whole = line.char_indices().take_while(|(at, _)| *at < MAX_QUERY_BYTES).count();
         return Err(QueryError::new(whole, message, "ask for less at once"));
     }
-    let mut cursor = Cursor { rest: line.chars().peekable(), position: 1 };
+    let mut cursor = Cursor { rest: line.chars().peekable(), position: 1, words: 0 };
     let mut terms = Vec::new();
     loop {
         cursor.skip_blanks();
         if cursor.peek().is_none() {
             return Ok(terms);
-        }
-        if terms.len() == MAX_TERMS {
-            let message = format!("more than {MAX_TERMS} words");
-            return Err(QueryError::new(cursor.position, message, "ask for less at once"));
         }
         terms.push(cursor.term()?);
     }
@@ -98,6 +95,16 @@ impl Cursor<'_> {
     fn next(&mut self) -> Option<char> {
         self.position += 1;
         self.rest.next()
+    }
+
+    /// Counts a word or a value that begins here.
+    fn count(&mut self) -> Result<(), QueryError> {
+        self.words += 1;
+        if self.words > MAX_WORDS {
+            let message = format!("more than {MAX_WORDS} words and values");
+            return Err(QueryError::new(self.position, message, "ask for less at once"));
+        }
+        Ok(())
     }
 
     fn take(&mut self, wanted: char) -> bool {
@@ -115,6 +122,7 @@ impl Cursor<'_> {
     }
 
     fn term(&mut self) -> Result<Term, QueryError> {
+        self.count()?;
         let start = self.position;
         let negated = self.take('-');
         if negated && self.peek().is_none_or(char::is_whitespace) {
@@ -218,6 +226,7 @@ impl Cursor<'_> {
             if !self.take(',') {
                 return Ok(values);
             }
+            self.count()?;
         }
     }
 }
@@ -235,20 +244,25 @@ fn is_no_field(word: &str, rest: &str) -> bool {
 }
 
 fn unknown_field(word: &Value, lower: &str, rest: &str) -> QueryError {
-    let nearest = FIELDS
-        .iter()
-        .map(|(name, _)| (strsim::damerau_levenshtein(name, lower), name))
-        .min()
-        .filter(|(distance, _)| *distance <= 2);
-    let quoted = format!("`\"{}{rest}\"` to find that text", word.text);
-    let remedy = match nearest {
-        Some((_, name)) => format!("write `{name}:`, or {quoted}"),
-        None => {
+    let near = FIELDS.iter().map(|(name, _)| (strsim::damerau_levenshtein(name, lower), name)).min();
+    let escaped = format!("{}{rest}", word.text).replace('\\', "\\\\").replace('"', "\\\"");
+    let quoted = if escaped.chars().count() > 60 {
+        "the text in quotes to find it".to_owned()
+    } else {
+        format!("`\"{escaped}\"` to find that text")
+    };
+    let remedy = match near {
+        // Of a short word two letters are too much to have mistyped.
+        Some((distance, name)) if distance <= 2 && distance * 2 < lower.chars().count() => {
+            format!("write `{name}:`, or {quoted}")
+        }
+        _ => {
             let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
             format!("known are {}; or write {quoted}", known.join(", "))
         }
     };
-    QueryError::new(word.position, format!("unknown field `{}`", word.text), remedy)
+    let shown: String = word.text.chars().take(40).collect();
+    QueryError::new(word.position, format!("unknown field `{shown}`"), remedy)
 }
 
 fn example(field: &str) -> &'static str {

@@ -76,7 +76,10 @@ fn a_mistake_names_its_position_and_the_remedy() {
     ] {
         assert_eq!(refused(line), expected, "{line}");
     }
-    assert!(refused(&"x ".repeat(65)).starts_with("position 129: more than 64 words"));
+    assert!(refused(&"x ".repeat(65)).starts_with("position 129: more than 64 words and values"));
+    assert!(refused(&format!("alias:{}x", "x,".repeat(64))).starts_with("position 135: more than 64"));
+    assert!(refused("zq:\"a").contains("known are alias"));
+    assert!(refused("foo:a\"b").contains(r#"`"foo:a\"b"`"#));
     assert!(refused(&"ñ".repeat(5000)).starts_with("position 2048: the search is 10000 bytes long"));
 }
 

@@ -5,7 +5,7 @@ use std::io;
 
 use url::Url;
 
-use super::client::Root;
+use super::client::{Root, UnknownName};
 use crate::domain::{ErrorCode, SiteError};
 
 /// The innermost cause, which names the trouble; the outer layers only say that there is one.
@@ -33,20 +33,31 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
+/// Where a site that is silent can be helped.
+const SILENT: &str = "look at the site's load and its PHP error log, and for a firewall that drops packets";
+
 /// No head of an answer by the deadline.
 pub(super) fn silent(host: &str) -> SiteError {
-    SiteError::new(ErrorCode::Timeout, format!("{host} accepted the request and did not answer in time"))
+    SiteError::new(ErrorCode::Timeout, format!("no answer from {host} in time")).remedy(SILENT)
 }
 
 /// The head came, the body did not end by the deadline.
 pub(super) fn unfinished(host: &str, bytes: u64) -> SiteError {
-    SiteError::new(ErrorCode::Timeout, format!("the answer of {host} did not end in time ({bytes} bytes came)"))
+    let came = size(bytes);
+    SiteError::new(ErrorCode::Timeout, format!("the answer of {host} did not end in time ({came} came)")).remedy(SILENT)
 }
 
 /// The body broke off.
 pub(super) fn broken_off(error: &reqwest::Error, host: &str, bytes: u64) -> SiteError {
-    let message = format!("the answer of {host} broke off after {bytes} bytes: {}", cause(error));
+    let message = format!("the answer of {host} broke off after {}: {}", size(bytes), cause(error));
     SiteError::new(ErrorCode::BadAnswer, message)
+        .remedy("look into its web server's and PHP's error log, and for a proxy that cuts answers")
+}
+
+/// Longer than an answer to this question can be.
+pub(super) fn too_long(host: &str) -> SiteError {
+    SiteError::new(ErrorCode::BadAnswer, format!("the answer of {host} is far longer than it can be"))
+        .remedy("the URL may lead to a proxy or another site; write the console's root as `url`")
 }
 
 /// More bytes than allowed.
@@ -65,7 +76,20 @@ fn size(bytes: u64) -> String {
 }
 
 /// No answer at all.
-pub(super) fn failure(error: &reqwest::Error, host: &str, scheme: &str) -> SiteError {
+pub(super) fn failure(error: &reqwest::Error, root: &Root) -> SiteError {
+    let (host, scheme) = (root.host(), root.url.scheme());
+    match &root.through {
+        // Which of the two is to blame is not told; both are named.
+        Some(proxy) if error.is_connect() && find::<rustls::Error>(error).is_none() => {
+            let code = if error.is_timeout() { ErrorCode::Timeout } else { ErrorCode::Unreachable };
+            SiteError::new(code, format!("no way through the proxy {proxy} to {host}: {}", cause(error)))
+                .remedy("look whether the proxy runs, lets us through to this host, and has its user and password")
+        }
+        _ => without_proxy(error, &host, scheme),
+    }
+}
+
+fn without_proxy(error: &reqwest::Error, host: &str, scheme: &str) -> SiteError {
     if let Some(tls) = find::<rustls::Error>(error) {
         return of_tls(tls, host);
     }
@@ -74,21 +98,43 @@ pub(super) fn failure(error: &reqwest::Error, host: &str, scheme: &str) -> SiteE
         return SiteError::new(ErrorCode::Timeout, format!("{what} {host} in time"))
             .remedy("look for a firewall that drops packets, and whether the host is up");
     }
+    let unreachable = |message: String| SiteError::new(ErrorCode::Unreachable, message);
+    if let Some(name) = find::<UnknownName>(error) {
+        return unreachable(format!("{host}: {name}"))
+            .remedy("look at the spelling in `url`, and at this machine's name service");
+    }
     let text = cause(error);
     if let Some(io) = find::<io::Error>(error) {
+        // A handshake that is cut is no error of its own kind.
+        if scheme == "https" && error.is_connect() && io.kind() == io::ErrorKind::UnexpectedEof {
+            return SiteError::new(ErrorCode::Tls, format!("{host} ended the encrypted connection before it stood"))
+                .remedy("look whether this port speaks https, and into its web server's error log");
+        }
         return of_io(io, host, &text);
     }
-    let error = SiteError::new(ErrorCode::Unreachable, format!("the connection to {host} failed: {text}"));
-    if scheme == "https" {
-        error.remedy("look whether this port really speaks https")
-    } else {
-        error.remedy("look whether this port really speaks http (without encryption)")
+    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+        return SiteError::new(ErrorCode::BadAnswer, format!("the answer of {host} is no HTTP: {text}"))
+            .remedy("look whether this port really speaks http, and what stands in front of the console");
     }
+    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message) {
+        return unreachable(format!("{host} closed the connection without an answer"))
+            .remedy("look into its web server's error log");
+    }
+    let error = unreachable(format!("the connection to {host} failed: {text}"));
+    let speaks = if scheme == "https" { "https" } else { "http (without encryption)" };
+    error.remedy(format!("look whether this port really speaks {speaks}"))
 }
+
+/// `EMFILE` and `ENFILE`, which have no kind of their own.
+const OUT_OF_FILES: &[i32] = &[24, 23];
 
 /// An error of the operating system.
 pub(super) fn of_io(error: &io::Error, host: &str, text: &str) -> SiteError {
     let unreachable = |message: String| SiteError::new(ErrorCode::Unreachable, message);
+    if error.raw_os_error().is_some_and(|number| OUT_OF_FILES.contains(&number)) {
+        return unreachable("this machine's limit of open files is reached, so no connection can be made".to_owned())
+            .remedy("raise the limit for this program (`ulimit -n`)");
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => unreachable(format!("{host} refuses connections"))
             .remedy("look whether its web server runs and listens on this port"),
@@ -100,16 +146,15 @@ pub(super) fn of_io(error: &io::Error, host: &str, text: &str) -> SiteError {
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             unreachable(format!("there is no route to {host}")).remedy("look at routes, VPN and firewall")
         }
-        io::ErrorKind::TimedOut => SiteError::new(ErrorCode::Timeout, format!("no connection to {host} in time")),
-        // Name look-ups carry no kind of their own.
-        _ if text.contains("lookup") => unreachable(format!("the name in {host} is not known: {text}"))
-            .remedy("look at the spelling and at this machine's name service"),
-        _ => unreachable(format!("the connection to {host} failed: {text}")),
+        io::ErrorKind::TimedOut => SiteError::new(ErrorCode::Timeout, format!("no connection to {host} in time"))
+            .remedy("look for a firewall that drops packets, and whether the host is up"),
+        _ => unreachable(format!("the connection to {host} failed: {text}"))
+            .remedy("look at the network between, and into its web server's error log"),
     }
 }
 
 fn of_tls(error: &rustls::Error, host: &str) -> SiteError {
-    use rustls::CertificateError as Certificate;
+    use rustls::{AlertDescription, CertificateError as Certificate};
     let made = |message: String, remedy: &str| SiteError::new(ErrorCode::Tls, message).remedy(remedy);
     match error {
         rustls::Error::InvalidCertificate(why) => match why {
@@ -124,11 +169,20 @@ fn of_tls(error: &rustls::Error, host: &str) -> SiteError {
                 format!("the certificate of {host} is for another name: {error}"),
                 "write the URL with that name, or name it in `tls.server_name`",
             ),
+            Certificate::Other(_) if error.to_string().contains("CaUsedAsEndEntity") => made(
+                format!("the certificate of {host} is that of an authority, which no server may use"),
+                "make one with `basicConstraints=CA:FALSE` at the site",
+            ),
             _ => made(format!("the certificate of {host} is not good: {error}"), "mend it at the site"),
         },
         rustls::Error::InvalidMessage(_) => made(
             format!("{host} does not speak TLS on this port"),
             "write http:// in the URL if it has no encryption, or the right port",
+        ),
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)
+        | rustls::Error::PeerIncompatible(_) => made(
+            format!("{host} has no way of encryption that is still safe: {error}"),
+            "let its web server speak TLS 1.2 or 1.3",
         ),
         rustls::Error::AlertReceived(_) => made(
             format!("{host} refused the encrypted connection: {error}"),
@@ -141,14 +195,19 @@ fn of_tls(error: &rustls::Error, host: &str) -> SiteError {
 /// A redirect is not followed: it is a URL to configure, or a login page.
 pub(super) fn redirect(response: &reqwest::Response, root: &Root, path: &str) -> SiteError {
     let status = response.status().as_u16();
+    let bad = |message: String| SiteError::new(ErrorCode::BadAnswer, message);
     let target = response.headers().get(reqwest::header::LOCATION).and_then(|v| v.to_str().ok());
-    let Some(target) = target.and_then(|to| root.url.join(path).ok()?.join(to).ok()) else {
-        return SiteError::new(ErrorCode::BadAnswer, format!("{} answers with a redirect to nowhere", root.url));
+    let target = target.and_then(|to| root.url.join(path).ok()?.join(to).ok());
+    let Some(target) = target.filter(|target| matches!(target.scheme(), "http" | "https")) else {
+        return bad(format!("{} answers with a redirect ({status}) that leads nowhere", root.url))
+            .remedy("look at its web server's rewrite rules");
     };
-    let message = format!("{} redirects ({status}) to {}", root.url, shown(&target));
-    let error = SiteError::new(ErrorCode::BadAnswer, message);
+    let error = bad(format!("{} redirects ({status}) to {}", root.url, shown(&target)));
     match configurable(&target, path) {
-        Some(url) => error.remedy(format!("write `url: {url}`")),
+        Some(url) if url == root.url => error.remedy("it redirects to itself: look at its web server's rewrite rules"),
+        Some(url) if url.host() == root.url.host() => error.remedy(format!("write `url: {url}`")),
+        // Our credentials would go there.
+        Some(url) => error.remedy(format!("if that host is really this site, write `url: {url}`")),
         None => error.remedy("a proxy in front asks for a login of its own; let our requests to the API pass"),
     }
 }
@@ -160,7 +219,7 @@ fn configurable(target: &Url, path: &str) -> Option<Url> {
     url.set_fragment(None);
     let root = url.path().strip_suffix(path)?.to_owned();
     url.set_path(&root);
-    (url.username().is_empty() && url.password().is_none()).then_some(url)
+    (url.username().is_empty() && url.password().is_none() && !root.contains(';')).then_some(url)
 }
 
 /// A URL without what may be secret or long.
@@ -170,5 +229,7 @@ fn shown(url: &Url) -> String {
     url.set_fragment(None);
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    url.as_str().chars().take(200).collect()
+    // What follows `;` in a path may be the number of a session.
+    let end = url.as_str().find(';').unwrap_or(url.as_str().len()).min(200);
+    url.as_str().get(..end).unwrap_or("").to_owned()
 }

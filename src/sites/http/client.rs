@@ -1,13 +1,13 @@
-//! Connection settings of a site to a `reqwest` client. Sites with the same plain settings share one.
+//! Connection settings of a site to `reqwest` clients. Sites with the same plain settings share one.
 //!
 //! `tls.server_name` and `connect_to` are made of two things every client can do: the URL that is connected to
-//! carries the name the certificate must have and the port to use, a resolver of our own leads that name to the
+//! carries the name the certificate must have and the port to use, a resolver of our own leads that one name to the
 //! host meant, and the `Host` header says what the configured URL said.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -21,24 +21,28 @@ use crate::domain::{ErrorCode, SiteError};
 const IDLE_PER_SITE: usize = 4;
 const IDLE_FOR: Duration = Duration::from_secs(60);
 
-/// One address of a site.
+/// One address of a site, and the client that reaches it.
 #[derive(Debug)]
 pub(super) struct Root {
+    pub(super) client: reqwest::Client,
     /// As configured.
     pub(super) url: Url,
     /// As connected to.
     pub(super) connect: Url,
     /// The `Host` to send, where `connect` is another.
     pub(super) host_header: Option<HeaderValue>,
+    /// `connect_to`.
+    leads_to: Option<HostPort>,
+    /// The egress proxy, without its credentials.
+    pub(super) through: Option<String>,
 }
 
 impl Root {
-    /// `host:port` as connected to, for messages.
+    /// `host:port` as configured, and where that leads when it is another place; for messages.
     pub(super) fn host(&self) -> String {
-        let host = self.url.host_str().unwrap_or("");
-        match self.url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
+        match &self.leads_to {
+            Some(to) => format!("{} (at {}:{})", self.url.authority(), to.host, to.port),
+            None => self.url.authority().to_owned(),
         }
     }
 }
@@ -62,29 +66,40 @@ impl Clients {
         Self { user_agent, shared: Mutex::new(HashMap::new()) }
     }
 
-    pub(super) fn for_site(&self, site: &config::Site) -> Result<(reqwest::Client, Vec<Root>), SiteError> {
-        let roots = site.urls.iter().map(|url| root(url, site)).collect::<Result<Vec<_>, _>>()?;
-        let tls = &site.tls;
-        let own = tls.ca_pem.is_some()
-            || tls.client_pem.is_some()
-            || tls.server_name.is_some()
-            || tls.insecure
-            || site.proxy.is_some()
-            || site.connect_to.is_some();
-        if own {
-            return Ok((self.own_client(site)?, roots));
-        }
-        // A poisoned lock only means that building panicked elsewhere; the map is whole.
-        let mut shared = self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let client = match shared.get(&site.connect_timeout) {
-            Some(client) => client.clone(),
-            None => {
-                let client = self.builder(site).build().map_err(|error| unusable(&error))?;
-                shared.insert(site.connect_timeout, client.clone());
-                client
-            }
+    pub(super) fn roots(&self, site: &config::Site) -> Result<Vec<Root>, SiteError> {
+        site.urls.iter().map(|url| self.root(url, site)).collect()
+    }
+
+    fn root(&self, url: &Url, site: &config::Site) -> Result<Root, SiteError> {
+        let connect = connect_url(url, site)?;
+        let authority = url.authority();
+        let host_header = if authority == connect.authority() {
+            None
+        } else {
+            Some(HeaderValue::from_str(authority).map_err(|error| bad_root(url, &error.to_string()))?)
         };
-        Ok((client, roots))
+        // The name in `connect` is another's, or it is to lead elsewhere.
+        let host = site.connect_to.as_ref().map(|to| to.host.clone()).or_else(|| host_of(url));
+        let name = host_of(&connect);
+        let leads = host.filter(|host| name.as_ref() != Some(host));
+        let client = match (leads, name) {
+            (Some(host), Some(name)) => build(self.own_settings(site)?.dns_resolver(Names::leading(name, host)))?,
+            _ if is_plain(site) => self.shared_client(site)?,
+            _ => build(self.own_settings(site)?)?,
+        };
+        let through = site.proxy.as_ref().map(ToString::to_string);
+        Ok(Root { client, url: url.clone(), connect, host_header, leads_to: site.connect_to.clone(), through })
+    }
+
+    fn shared_client(&self, site: &config::Site) -> Result<reqwest::Client, SiteError> {
+        // A poisoned lock only means that building panicked elsewhere; the map is whole.
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = shared.get(&site.connect_timeout) {
+            return Ok(client.clone());
+        }
+        let client = build(self.builder(site))?;
+        shared.insert(site.connect_timeout, client.clone());
+        Ok(client)
     }
 
     fn builder(&self, site: &config::Site) -> reqwest::ClientBuilder {
@@ -96,9 +111,10 @@ impl Clients {
             .no_proxy()
             .pool_max_idle_per_host(IDLE_PER_SITE)
             .pool_idle_timeout(IDLE_FOR)
+            .dns_resolver(Names::default())
     }
 
-    fn own_client(&self, site: &config::Site) -> Result<reqwest::Client, SiteError> {
+    fn own_settings(&self, site: &config::Site) -> Result<reqwest::ClientBuilder, SiteError> {
         let mut builder = self.builder(site);
         if let Some(pem) = &site.tls.ca_pem {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| unusable(&error))?;
@@ -115,15 +131,14 @@ impl Clients {
             let proxy = reqwest::Proxy::all(proxy.expose().clone()).map_err(|error| unusable(&error))?;
             builder = builder.proxy(proxy);
         }
-        if site.tls.server_name.is_some() || site.connect_to.is_some() {
-            // HTTP/2 would take the authority from the URL that is connected to.
-            builder = builder.http1_only();
-            let host = site.connect_to.as_ref().map(|to| to.host.clone());
-            let host = host.or_else(|| site.urls.first().and_then(host_of));
-            builder = builder.dns_resolver(To { host: host.unwrap_or_default() });
-        }
-        builder.build().map_err(|error| unusable(&error))
+        Ok(builder)
     }
+}
+
+/// Whether a site has no connection settings but its timeout.
+fn is_plain(site: &config::Site) -> bool {
+    let tls = &site.tls;
+    tls.ca_pem.is_none() && tls.client_pem.is_none() && !tls.insecure && site.proxy.is_none()
 }
 
 /// What is connected to first, when it is not the URL's own host.
@@ -142,7 +157,8 @@ fn host_of(url: &Url) -> Option<String> {
     url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())
 }
 
-fn root(url: &Url, site: &config::Site) -> Result<Root, SiteError> {
+/// The URL with the name the certificate must have and the port to use.
+fn connect_url(url: &Url, site: &config::Site) -> Result<Url, SiteError> {
     let mut connect = url.clone();
     if let Some(to) = &site.connect_to {
         // Without encryption no name has to match, so the host itself can stand in the URL.
@@ -155,35 +171,48 @@ fn root(url: &Url, site: &config::Site) -> Result<Root, SiteError> {
     if let Some(name) = site.tls.server_name.as_ref().filter(|_| url.scheme() == "https") {
         connect.set_host(Some(name)).map_err(|error| bad_root(url, &error.to_string()))?;
     }
-    let authority = |url: &Url| url.authority().to_owned();
-    let host_header = if authority(url) == authority(&connect) {
-        None
-    } else {
-        Some(HeaderValue::from_str(&authority(url)).map_err(|error| bad_root(url, &error.to_string()))?)
-    };
-    Ok(Root { url: url.clone(), connect, host_header })
+    Ok(connect)
 }
 
 fn bad_root(url: &Url, why: &str) -> SiteError {
     SiteError::new(ErrorCode::Unreachable, format!("{url} cannot be connected to: {why}"))
+        .remedy("look at `url`, `connect_to` and `tls.server_name`")
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, SiteError> {
+    builder.build().map_err(|error| unusable(&error))
 }
 
 fn unusable(error: &reqwest::Error) -> SiteError {
     // A builder's error holds no URL; its sources say which certificate or proxy is meant.
-    SiteError::new(ErrorCode::Tls, format!("the connection settings cannot be used: {}", super::classify::cause(error)))
+    let message = format!("the connection settings cannot be used: {}", super::classify::cause(error));
+    SiteError::new(ErrorCode::Unreachable, message).remedy("look at `tls` and `proxy`")
 }
 
-/// Leads every name to one host.
-struct To {
-    host: String,
+/// Looks names up, one of them as another. Its errors are told apart from those of connections.
+#[derive(Default)]
+struct Names {
+    led: Option<(String, String)>,
 }
 
-impl Resolve for To {
-    fn resolve(&self, _asked: Name) -> Resolving {
-        let host = self.host.clone();
+/// A name that could not be looked up.
+#[derive(Debug, thiserror::Error)]
+#[error("the name is not known: {0}")]
+pub(super) struct UnknownName(std::io::Error);
+
+impl Names {
+    fn leading(name: String, host: String) -> Self {
+        Self { led: Some((name, host)) }
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, asked: Name) -> Resolving {
+        let led = self.led.as_ref().filter(|(name, _)| asked.as_str().eq_ignore_ascii_case(name));
+        let host = led.map_or_else(|| asked.as_str().to_owned(), |(_, host)| host.clone());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map_err(UnknownName)?;
+            Ok(Box::new(found.collect::<Vec<SocketAddr>>().into_iter()) as Addrs)
         })
     }
 }

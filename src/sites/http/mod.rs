@@ -54,7 +54,6 @@ pub struct Request<'a> {
 /// One site's addresses and the client that reaches them.
 #[derive(Debug)]
 pub struct Http {
-    client: reqwest::Client,
     roots: Vec<client::Root>,
     /// Index of the address that answered last.
     current: AtomicUsize,
@@ -105,15 +104,16 @@ impl RequestIds {
     }
 }
 
+/// What an address needs, besides its connection, to show that it answers.
+const FIRST_BYTE: Duration = Duration::from_secs(2);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Http {
     /// A client for one site, or why its settings make none.
     pub fn new(site: &config::Site, clients: &Clients, clock: Clock) -> Result<Self, SiteError> {
-        let (client, roots) = clients.for_site(site)?;
         Ok(Self {
-            client,
-            roots,
+            roots: clients.roots(site)?,
             current: AtomicUsize::new(0),
             leads_to: client::leads_to(site),
             connect_timeout: site.connect_timeout,
@@ -130,7 +130,8 @@ impl Http {
     }
 
     /// Runs `ask` at one address after the other until one answers, beginning with the one that did last.
-    /// `ask` is given the index for [`Http::send`] and the deadline of its try.
+    /// `ask` is given the index for [`Http::send`] and the deadline of its try. A slow site keeps nearly all of the
+    /// time: the addresses that are left only need enough to show that they answer at all.
     pub async fn in_turn<'a, T>(
         &self,
         deadline: Deadline,
@@ -141,12 +142,15 @@ impl Http {
         let mut failed: Vec<SiteError> = Vec::new();
         for tried in 0..count {
             let root = (first + tried) % count;
-            match ask(root, deadline.share(count - tried)).await {
+            let others = u32::try_from(count - tried - 1).unwrap_or(u32::MAX);
+            match ask(root, deadline.keeping((self.connect_timeout + FIRST_BYTE).saturating_mul(others))).await {
                 Ok(answer) => {
                     self.current.store(root, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(error) if error.code.is_of_the_address() && count > 1 => {
+                    // Whoever asks next, perhaps because there was no time for the others, begins elsewhere.
+                    self.current.store((root + 1) % count, Ordering::Relaxed);
                     failed.push(self.at_address(error, root));
                 }
                 Err(error) => return Err(error),
@@ -167,10 +171,9 @@ impl Http {
         let root = self.roots.get(root).ok_or_else(|| SiteError::new(ErrorCode::Unreachable, "no address"))?;
         let builder = self.build(root, &request)?;
         let host = root.host();
-        let asked = self.clock.now();
         let response = match tokio::time::timeout_at(deadline.instant(), builder.send()).await {
             Err(_) => return Err(classify::silent(&host)),
-            Ok(Err(error)) => return Err(classify::failure(&error, &host, root.url.scheme())),
+            Ok(Err(error)) => return Err(classify::failure(&error, root)),
             Ok(Ok(response)) => response,
         };
         let status = response.status();
@@ -181,7 +184,7 @@ impl Http {
         Ok(Answer {
             status: status.as_u16(),
             content_type: content_type.and_then(|v| v.to_str().ok()).unwrap_or("").to_ascii_lowercase(),
-            skew_ms: skew(response.headers(), asked, self.clock.now()),
+            skew_ms: skew(response.headers(), self.clock.now()),
             bytes: 0,
             host,
             response,
@@ -198,9 +201,9 @@ impl Http {
         let builder = match request.method {
             Method::Get => {
                 url.query_pairs_mut().extend_pairs(request.arguments);
-                self.client.get(url)
+                root.client.get(url)
             }
-            Method::Post => self.client.post(url).form(request.arguments),
+            Method::Post => root.client.post(url).form(request.arguments),
         };
         let builder = match &self.basic {
             Some(basic) => builder.basic_auth(&basic.user, Some(basic.password.expose())),
@@ -238,20 +241,19 @@ impl Answer {
         while let Some(chunk) = self.chunk().await? {
             body.extend_from_slice(&chunk);
             if body.len() > limit {
-                return Err(classify::too_large(&self.host, limit as u64));
+                return Err(classify::too_long(&self.host));
             }
         }
         Ok(body)
     }
 }
 
-/// How far the site's clock is ahead, taking its `Date` (whole seconds) for the middle of the exchange.
-fn skew(headers: &HeaderMap, asked: Timestamp, answered: Timestamp) -> Option<i64> {
+/// How far the site's clock is ahead: its `Date`, in whole seconds, is made when it begins to answer.
+fn skew(headers: &HeaderMap, answered: Timestamp) -> Option<i64> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     let theirs = date.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis();
     // `Date` is cut to the second: half of one is added.
-    let theirs = i64::try_from(theirs).ok()? + 500;
-    Some(theirs - (asked.as_millis() + answered.as_millis()) / 2)
+    i64::try_from(theirs).ok()?.checked_add(500)?.checked_sub(answered.as_millis())
 }
 
 /// One error for several addresses: the code of the last, every message.

@@ -43,20 +43,24 @@ pub(super) enum Login {
     Password,
 }
 
-/// A JSON answer around its rows.
+/// The console's sentences are shorter than this, JSON around them included.
+const LONGEST_SENTENCE: usize = 1024;
+
+/// A sentence as JSON.
 #[derive(Debug, Deserialize)]
-struct Envelope {
-    data: serde_json::Value,
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: std::borrow::Cow<'a, str>,
 }
 
 /// The sentence in a whole text, plain or in its JSON form.
-pub(super) fn sentence(text: &str) -> Option<Sentence> {
-    let text = text.trim_start_matches('\u{feff}').trim();
+pub(super) fn sentence(text: &[u8]) -> Option<Sentence> {
+    if text.len() > LONGEST_SENTENCE {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?.trim_start_matches('\u{feff}').trim();
     let known = |text: &str| SENTENCES.iter().find(|(known, _)| *known == text.trim()).map(|(_, sentence)| *sentence);
-    known(text).or_else(|| {
-        let envelope: Envelope = serde_json::from_str(text).ok()?;
-        known(envelope.data.as_str()?)
-    })
+    known(text).or_else(|| known(&serde_json::from_str::<Envelope<'_>>(text).ok()?.data))
 }
 
 /// A sentence as an error, where it is none of what was asked for.
@@ -67,7 +71,8 @@ pub(super) fn of_sentence(sentence: Sentence, login: Login, host: &str) -> SiteE
             SiteError::new(ErrorCode::Forbidden, format!("{host}: the account may not read this"))
                 .remedy("give it a profile with `agent view` on the groups it is to see")
         }
-        Sentence::UnknownId => SiteError::new(ErrorCode::BadAnswer, format!("{host} knows no such id (any more)")),
+        Sentence::UnknownId => SiteError::new(ErrorCode::BadAnswer, format!("{host} knows no such id (any more)"))
+            .remedy("it may just have been deleted: ask again"),
         Sentence::UnknownOperation => {
             SiteError::new(ErrorCode::BadAnswer, format!("{host}: this console does not know the operation"))
                 .remedy("consoles from 7.0NG.772 on were seen to work; update an older one")
@@ -76,7 +81,8 @@ pub(super) fn of_sentence(sentence: Sentence, login: Login, host: &str) -> SiteE
             SiteError::new(ErrorCode::BadAnswer, format!("{host}: our arguments did not reach the console"))
                 .remedy("look at rewrite rules of the proxy in front: query string and body must pass unchanged")
         }
-        Sentence::Nothing => SiteError::new(ErrorCode::BadAnswer, format!("{host} answers that there is nothing")),
+        Sentence::Nothing => SiteError::new(ErrorCode::BadAnswer, format!("{host} answers that there is nothing"))
+            .remedy("look whether the account may see anything"),
     }
 }
 
@@ -101,15 +107,17 @@ fn auth_error(login: Login, host: &str) -> SiteError {
 
 /// Any answer that is neither what was asked for nor a known sentence.
 pub(super) fn unexpected(status: u16, content_type: &str, text: &[u8], login: Login, host: &str) -> SiteError {
-    let readable = String::from_utf8_lossy(text);
-    if let Some(sentence) = sentence(&readable) {
+    if let Some(sentence) = sentence(text) {
         return of_sentence(sentence, login, host);
     }
+    let head = text.get(..8192).unwrap_or(text);
+    let begin = String::from_utf8_lossy(head).to_lowercase();
     let bad = |message: String| SiteError::new(ErrorCode::BadAnswer, message);
-    let begin: String = readable.chars().take(8192).collect::<String>().to_lowercase();
     let html = content_type.starts_with("text/html") && begin.contains('<') || begin.contains("<html");
     match status {
-        401 | 407 => SiteError::new(ErrorCode::Auth, format!("a proxy in front of {host} asks for a login ({status})"))
+        407 => SiteError::new(ErrorCode::Auth, format!("the proxy on the way to {host} asks for a login (407)"))
+            .remedy("write the proxy's whole URL, with user and password, as `proxy: \"${NAME}\"`"),
+        401 => SiteError::new(ErrorCode::Auth, format!("a proxy in front of {host} asks for a login (401)"))
             .remedy("name its user and password under `credentials.basic`, with user and password for the console"),
         403 => SiteError::new(ErrorCode::Forbidden, format!("the web server of {host} refuses the request (403)"))
             .remedy("let requests from our address to include/api.php pass"),
@@ -129,11 +137,32 @@ pub(super) fn unexpected(status: u16, content_type: &str, text: &[u8], login: Lo
         ),
         _ if html => bad(format!("{host} answers with a web page ({status}) instead of data"))
             .remedy("the URL may lead to a proxy or another site; write the console's root as `url`"),
-        _ if begin.trim_start().starts_with('{') => bad(format!("{host} answers with JSON that breaks off or is none"))
-            .remedy("look into its PHP error log, and for a proxy that cuts long answers"),
+        200 if begin.trim_start().starts_with('{') => of_json(text, host),
         _ => bad(format!("{host} answers with something that is no data ({status})"))
             .remedy("write the console's root as `url`, and look whether it opens there in a browser"),
     }
+}
+
+/// The answer begins as JSON and is not what was asked for.
+fn of_json(text: &[u8], host: &str) -> SiteError {
+    match serde_json::from_slice::<serde_json::Value>(text) {
+        Err(error) if error.is_eof() => broken_off(host),
+        Err(_) => SiteError::new(ErrorCode::BadAnswer, format!("{host} answers with something that is no JSON"))
+            .remedy("look into its PHP error log"),
+        Ok(_) => {
+            let message = format!("{host} answers with a message instead of rows, and not one that is known here");
+            SiteError::new(ErrorCode::BadAnswer, message).remedy(
+                "if the console's language is not English it may say that the account may not read this: look at its \
+                 profile; else look whether a console of a known version answers there",
+            )
+        }
+    }
+}
+
+/// The answer ends in the middle.
+pub(super) fn broken_off(host: &str) -> SiteError {
+    SiteError::new(ErrorCode::BadAnswer, format!("the answer of {host} breaks off in the middle"))
+        .remedy("look into its PHP error log (memory_limit, max_execution_time), and for a proxy that cuts answers")
 }
 
 fn is_login_page(begin: &str) -> bool {
@@ -148,12 +177,12 @@ mod tests {
 
     #[test]
     fn sentences_are_known_plain_and_in_json() {
-        assert_eq!(sentence("auth error"), Some(Sentence::Auth));
-        assert_eq!(sentence(" auth error\n"), Some(Sentence::Auth));
+        assert_eq!(sentence(b"auth error"), Some(Sentence::Auth));
+        assert_eq!(sentence(b" auth error\n"), Some(Sentence::Auth));
         let json = r#"{"type":"string","data":"The Id does not exist in database."}"#;
-        assert_eq!(sentence(json), Some(Sentence::UnknownId));
-        assert_eq!(sentence("auth errors"), None);
-        assert_eq!(sentence(r#"{"type":"array","data":[]}"#), None);
+        assert_eq!(sentence(json.as_bytes()), Some(Sentence::UnknownId));
+        assert_eq!(sentence(b"auth errors"), None);
+        assert_eq!(sentence(br#"{"type":"array","data":[]}"#), None);
     }
 
     #[test]
@@ -167,6 +196,10 @@ mod tests {
             (200, html, "<html><body>It works!", ErrorCode::BadAnswer, "a web page (200)"),
             (200, html, "<form><input type=\"password\">", ErrorCode::BadAnswer, "login page"),
             (200, "application/json", "{\"type\":\"arr", ErrorCode::BadAnswer, "breaks off"),
+            (200, "application/json", "{\"data\":\"No tiene permiso\"}", ErrorCode::BadAnswer, "not one that is known"),
+            (200, "application/json", "{nonsense}", ErrorCode::BadAnswer, "no JSON"),
+            (407, html, "", ErrorCode::Auth, "the proxy on the way"),
+            (503, "application/json", "{\"data\":[]}", ErrorCode::BadAnswer, "(503)"),
             (401, html, "<h1>401", ErrorCode::Auth, "a proxy in front"),
             (403, html, "", ErrorCode::Forbidden, "403"),
             (404, html, "", ErrorCode::BadAnswer, "no console there"),

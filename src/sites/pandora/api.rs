@@ -16,8 +16,11 @@ use crate::sites::http::{Answer, Http, Method, Request};
 /// Path of the API below the console's root.
 pub(super) const PATH: &str = "include/api.php";
 
-/// An answer that is no list of rows is shorter than this.
-const SMALL: usize = 16 * 1024 * 1024;
+/// An answer that is no inventory is shorter than this; it is decoded where it is.
+const SMALL: usize = 4 * 1024 * 1024;
+
+/// The version is shorter than this.
+const LINE: usize = 64 * 1024;
 
 /// The console's API with our credentials.
 #[derive(Debug)]
@@ -117,12 +120,28 @@ impl Api {
         self.http.send(root, request, deadline).await
     }
 
+    /// Sends an operation that is answered with many rows, which have not been read. Rows come with status 200 only.
+    pub(super) async fn rows(&self, root: usize, op: &Op<'_>, deadline: Deadline) -> Result<Answer, SiteError> {
+        let mut answer = self.send(root, op, deadline).await?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        // What a page says beyond its beginning does not matter.
+        let mut begin = Vec::new();
+        while begin.len() < LINE
+            && let Some(chunk) = answer.chunk().await?
+        {
+            begin.extend_from_slice(&chunk);
+        }
+        Err(answer::unexpected(answer.status, &answer.content_type, &begin, self.login(), &answer.host))
+    }
+
     /// The console's version, which it tells without a login, and the answer's head.
     pub(super) async fn version(&self, root: usize, deadline: Deadline) -> Result<(String, Answer), SiteError> {
         let request =
             Request { path: PATH, method: Method::Get, arguments: &[("info", "version")], headers: &HeaderMap::new() };
         let mut answer = self.http.send(root, request, deadline).await?;
-        let body = answer.small(SMALL).await?;
+        let body = answer.small(LINE).await?;
         let text = String::from_utf8_lossy(&body);
         // `Pandora FMS v7.0NG.776 - PC240328 MR64`; later products keep the shape with another name.
         let version = text.trim().strip_prefix("Pandora").map(|rest| rest.trim_start_matches(" FMS").trim());
@@ -156,7 +175,7 @@ impl Api {
         if answer.status == 500 && body.trim_ascii().is_empty() {
             return Ok(Reply::Empty500);
         }
-        match std::str::from_utf8(&body).ok().and_then(answer::sentence) {
+        match answer::sentence(&body) {
             Some(Sentence::Auth) => {
                 return Err(answer::of_sentence(Sentence::Auth, self.login(), &answer.host));
             }

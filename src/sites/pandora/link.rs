@@ -5,7 +5,7 @@ use url::Url;
 use crate::sites::View;
 
 /// The URL of a view below a console's root.
-pub(super) fn link(root: &Url, view: &View) -> Url {
+pub(super) fn link(root: &Url, view: View<'_>) -> Url {
     let mut url = root.clone();
     let agent = "operation/agentes/ver_agente";
     let (sec, sec2, more, id) = match view {
@@ -31,14 +31,11 @@ mod tests {
         let root = Url::parse("https://a.example/pandora_console/").unwrap();
         for (view, expected) in [
             (View::Home, ""),
-            (View::Agent("42".into()), "index.php?sec=estado&sec2=operation/agentes/ver_agente&id_agente=42"),
-            (
-                View::Alerts("42".into()),
-                "index.php?sec=estado&sec2=operation/agentes/ver_agente&tab=alert&id_agente=42",
-            ),
-            (View::Events("4&x=1".into()), "index.php?sec=eventos&sec2=operation/events/events&id_agent=4%26x%3D1"),
+            (View::Agent("42"), "index.php?sec=estado&sec2=operation/agentes/ver_agente&id_agente=42"),
+            (View::Alerts("42"), "index.php?sec=estado&sec2=operation/agentes/ver_agente&tab=alert&id_agente=42"),
+            (View::Events("4&x=1"), "index.php?sec=eventos&sec2=operation/events/events&id_agent=4%26x%3D1"),
         ] {
-            assert_eq!(link(&root, &view).as_str(), format!("{root}{expected}"));
+            assert_eq!(link(&root, view).as_str(), format!("{root}{expected}"));
         }
     }
 }

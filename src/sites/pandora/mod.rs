@@ -15,6 +15,7 @@ mod planned;
 mod probe;
 mod rows;
 mod systems;
+mod text;
 
 use std::sync::Arc;
 
@@ -84,10 +85,11 @@ impl Pandora {
 
     async fn read_at(&self, root: usize, deadline: Deadline) -> Result<Reading, SiteError> {
         let op = Op::new("tree_agents").json().other(FIELDS);
-        let answer = self.api.send(root, &op, deadline).await?;
+        let answer = self.api.rows(root, &op, deadline).await?;
         let (host, skew_ms) = (answer.host.clone(), answer.skew_ms);
         let (builder, bytes) = self.decode(answer, deadline).await?;
-        let names = self.systems.names(&self.api, root, &builder, deadline).await;
+        // Names only adorn the rows: they get a part of what is left, and never cost an inventory.
+        let names = self.systems.names(&self.api, root, &builder, deadline.share(4)).await;
         let finish = move || builder.finish(|key| names.get(key).cloned());
         let inventory = self.decoding.run(deadline, finish).await?;
         let inventory = inventory.map_err(|full: Full| inventory::stopped_full(full, &host))?;
@@ -126,13 +128,13 @@ impl Site for Pandora {
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 
-    fn series(
-        &self,
-        module: u64,
+    fn series<'a>(
+        &'a self,
+        module: &'a str,
         from: Timestamp,
         to: Timestamp,
         deadline: Deadline,
-    ) -> BoxFuture<'_, Result<Vec<Point>, SiteError>> {
+    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
         let range = modules::Range { from, to, now: self.clock.now() };
         let ask = move |root, deadline| modules::series(&self.api, root, module, range, deadline).boxed();
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
@@ -146,7 +148,7 @@ impl Site for Pandora {
         probe::probe(self, tell, deadline).boxed()
     }
 
-    fn link(&self, view: &View) -> Url {
+    fn link(&self, view: View<'_>) -> Url {
         link::link(&self.public_url, view)
     }
 }

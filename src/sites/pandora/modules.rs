@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
-use super::answer::Sentence;
 use super::api::{Api, Op, Reply};
-use super::inventory::{Text, status};
+use super::inventory::status;
+use super::text::{Rows, Text};
 use crate::clock::{Deadline, Timestamp};
 use crate::domain::{SiteError, Status};
 use crate::inventory::Inventory;
@@ -26,12 +26,6 @@ const AT_ONCE: usize = 4;
 const FIELDS: &str = ";| |module_id_agent_modulo,module_name,module_description,module_data,module_state,\
     module_utimestamp,module_current_interval,module_min_warning,module_max_warning,module_warning_inverse,\
     module_min_critical,module_max_critical,module_critical_inverse";
-
-#[derive(Debug, Deserialize)]
-struct Rows<'a> {
-    #[serde(borrow)]
-    data: Vec<Row<'a>>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -92,20 +86,21 @@ async fn module(api: &Api, root: usize, id: u64, deadline: Deadline) -> Result<O
     let text = id.to_string();
     let op = Op::new("module_properties").json().id(&text).other(FIELDS);
     let understand = |body: &[u8]| {
-        let rows: Rows<'_> = serde_json::from_slice(body).ok()?;
-        Some(rows.data.into_iter().next().map(|row| of_row(id, row)))
+        let rows: Rows<Row<'_>> = serde_json::from_slice(body).ok()?;
+        Some(rows.data.into_iter().next().map(|row| of_row(&text, row)))
     };
     match api.small(root, &op, deadline, understand).await? {
-        Reply::Sentence(Sentence::UnknownId) => Ok(None),
-        other => other.value(api.login(), "the console"),
+        Reply::Value(module) => Ok(module),
+        // Gone, or not to be read: it does not take the others along, and the inventory still counts it.
+        Reply::Sentence(_) | Reply::Empty500 => Ok(None),
     }
 }
 
-fn of_row(id: u64, row: Row<'_>) -> Module {
+fn of_row(id: &str, row: Row<'_>) -> Module {
     let reported = row.module_utimestamp.0.parse().ok().filter(|secs: &i64| *secs > 0).map(Timestamp::from_secs);
     let interval = row.module_current_interval.0.parse().ok().filter(|secs| *secs > 0);
     Module {
-        id,
+        id: id.to_owned(),
         name: row.module_name.0.into_owned(),
         status: if reported.is_some() { status(&row.module_state.0) } else { Status::NotInit },
         value: row.module_data.0.into_owned(),
@@ -127,14 +122,14 @@ fn threshold(min: &Text<'_>, max: &Text<'_>, inverse: &Text<'_>) -> Option<Thres
 pub(super) async fn series(
     api: &Api,
     root: usize,
-    module: u64,
+    module: &str,
     range: Range,
     deadline: Deadline,
 ) -> Result<Vec<Point>, SiteError> {
     // A minute more, for clocks that differ.
     let period = range.from.until(range.now).as_secs() + 60;
-    let (id, other) = (module.to_string(), format!(";|{period}"));
-    let op = Op::new("module_data").id(&id).other(&other);
+    let other = format!(";|{period}");
+    let op = Op::new("module_data").id(module).other(&other);
     match api.small(root, &op, deadline, points).await? {
         // A module without a stored value answers so.
         Reply::Empty500 => Ok(Vec::new()),
@@ -195,8 +190,8 @@ mod tests {
     #[test]
     fn a_recorded_module_is_understood() {
         let body = include_bytes!("../../../tests/fixtures/pandora/s1-module-properties-json.json");
-        let rows: Rows<'_> = serde_json::from_slice(body).unwrap();
-        let module = of_row(87, rows.data.into_iter().next().unwrap());
+        let rows: Rows<Row<'_>> = serde_json::from_slice(body).unwrap();
+        let module = of_row("87", rows.data.into_iter().next().unwrap());
         assert_eq!(
             (module.name.as_str(), module.value.as_str(), module.status),
             ("CPU Load", "17.85000", Status::Normal)

@@ -1,33 +1,33 @@
 //! Planned work (`all_planned_downtimes`), read at most every ten minutes: it is made by hand and changes seldom.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::sync::Mutex;
 
 use super::answer::Sentence;
 use super::api::{Api, Op, Reply};
-use super::inventory::Text;
-use crate::clock::{Deadline, Timestamp};
-use crate::domain::SiteError;
+use super::text::{Rows, Text};
+use crate::clock::{Deadline, Stopwatch, Timestamp};
+use crate::domain::{ErrorCode, SiteError};
 use crate::sites::{PlannedWork, When};
 
 /// Not read again sooner.
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// What was read last.
+/// What was read last, well or not. Held while reading, so that two who ask cause one read.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
-    last: Mutex<Option<(Instant, Arc<[PlannedWork]>)>>,
+    last: Mutex<Option<Last>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Rows<'a> {
-    #[serde(borrow)]
-    data: Vec<Row<'a>>,
+#[derive(Debug)]
+struct Last {
+    age: Stopwatch,
+    result: Result<Arc<[PlannedWork]>, SiteError>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -51,15 +51,15 @@ struct Row<'a> {
 
 impl Planned {
     pub(super) async fn get(&self, api: &Api, deadline: Deadline) -> Result<Arc<[PlannedWork]>, SiteError> {
-        if let Some((at, work)) = &*self.last.lock().unwrap_or_else(PoisonError::into_inner)
-            && at.elapsed() < INTERVAL
-        {
-            return Ok(work.clone());
+        let late = |_| SiteError::new(ErrorCode::Timeout, "planned work is being read and did not come in time");
+        let mut last = tokio::time::timeout_at(deadline.instant(), self.last.lock()).await.map_err(late)?;
+        if let Some(last) = last.as_ref().filter(|last| last.age.elapsed() < INTERVAL) {
+            return last.result.clone();
         }
         let ask = |root, deadline| read(api, root, deadline).boxed();
-        let work: Arc<[PlannedWork]> = api.http.in_turn(deadline, ask).await?.into();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), work.clone()));
-        Ok(work)
+        let result = api.http.in_turn(deadline, ask).await.map(Arc::from);
+        *last = Some(Last { age: Stopwatch::start(), result: result.clone() });
+        result
     }
 }
 
@@ -73,7 +73,7 @@ async fn read(api: &Api, root: usize, deadline: Deadline) -> Result<Vec<PlannedW
 }
 
 fn decode(body: &[u8]) -> Option<Vec<PlannedWork>> {
-    let rows: Rows<'_> = serde_json::from_slice(body).ok()?;
+    let rows: Rows<Row<'_>> = serde_json::from_slice(body).ok()?;
     Some(rows.data.into_iter().map(work).collect())
 }
 

@@ -12,13 +12,13 @@ use crate::sites::{Reading, Step, StepResult};
 /// A clock this far off makes ages wrong enough to notice.
 const SKEW_WARNING_MS: i64 = 10_000;
 
-/// Reads that are only answered to an account with a right to write. Asking them changes nothing.
-/// Rights on events, downtimes and maps show in none.
-const WRITE_RIGHTS: &[(&str, &str)] = &[
-    ("pandora_servers", "agents"),
-    ("alert_action_by_group", "alerts"),
-    ("user_profiles_info", "users"),
-    ("module_groups", "settings"),
+/// Reads that are only answered to an account with a right to write, what right, and what the answer begins with.
+/// Asking them changes nothing. Rights on events, downtimes and maps show in none.
+const WRITE_RIGHTS: &[(&str, &str, &[u8])] = &[
+    ("pandora_servers", "agents", b"{\"type\":\"array\""),
+    ("alert_action_by_group", "alerts", b"{\"type\":\"string\",\"data\":\""),
+    ("user_profiles_info", "users", b"{\"type\":\"array\""),
+    ("module_groups", "settings", b""),
 ];
 
 /// Walks the steps; at each address of the site up to its web server, then once at the one in use.
@@ -33,8 +33,7 @@ pub(super) async fn probe(site: &Pandora, tell: &mut (dyn FnMut(Step) + Send), d
         }
     }
     let Some(root) = alive else { return };
-    if login(site, root, deadline, tell).await {
-        read(site, root, deadline, tell).await;
+    if login(site, root, deadline, tell).await && read(site, root, deadline, tell).await {
         account(site, root, deadline, tell).await;
         planned(site, deadline, tell).await;
     }
@@ -53,9 +52,6 @@ async fn http(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn F
             false
         }
         Err(error) => {
-            if https {
-                step("tls", site.tls_state());
-            }
             step("http", StepResult::Failed(error));
             false
         }
@@ -104,13 +100,15 @@ async fn login(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn 
     good
 }
 
-async fn read(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) {
+async fn read(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) -> bool {
     let watch = Stopwatch::start();
     let result = match site.read_at(root, deadline).await {
         Err(error) => StepResult::Failed(error),
         Ok(reading) => seen(&reading, watch.elapsed(), site),
     };
+    let good = !matches!(result, StepResult::Failed(_));
     tell(Step { name: "read", result, took: watch.elapsed() });
+    good
 }
 
 fn seen(reading: &Reading, took: Duration, site: &Pandora) -> StepResult {
@@ -156,20 +154,22 @@ async fn rights(site: &Pandora, root: usize, deadline: Deadline) -> Result<(usiz
     };
     let groups = rows.iter().filter(|row| !is_all(row)).count();
     let mut could_write = Vec::new();
-    for (name, right) in WRITE_RIGHTS {
+    for (name, right, begin) in WRITE_RIGHTS {
         let op = Op::new(name).id("0").json();
+        let proves = |body: &[u8]| proves_a_right(body, begin);
         // A refusal is the good case; what cannot be understood proves nothing.
-        if let Ok(Reply::Value(())) = site.api.small(root, &op, deadline, proves_a_right).await {
+        if let Ok(Reply::Value(())) = site.api.small(root, &op, deadline, proves).await {
             could_write.push(*right);
         }
     }
     Ok((groups, could_write))
 }
 
-/// Whether the answer holds data, as only an account with the right gets.
-fn proves_a_right(body: &[u8]) -> Option<()> {
-    let text = std::str::from_utf8(body).ok()?.trim();
-    (!text.is_empty() && !text.starts_with('<')).then_some(())
+/// Whether the answer is data, as only an account with the right gets: JSON that begins so, or numbers.
+fn proves_a_right(body: &[u8], begin: &[u8]) -> Option<()> {
+    let body = body.trim_ascii();
+    let data = if begin.is_empty() { body.first()?.is_ascii_digit() } else { body.starts_with(begin) };
+    data.then_some(())
 }
 
 async fn planned(site: &Pandora, deadline: Deadline, tell: &mut (dyn FnMut(Step) + Send)) {

@@ -2,8 +2,9 @@
 //!
 //! Pandora answers lists as `{"type":"array","data":[ROW,ROW,…],"list_index":[…]}`. Only the places where rows
 //! begin and end are found here; each row, and what is left when the rows are taken out (the envelope, with `[]`
-//! in their place), are judged by `serde_json`. So nothing is accepted that is no JSON, a truncated answer is seen
-//! as one, and memory stays flat whatever a site sends.
+//! in their place), are judged by `serde_json`. So no row is accepted that is no JSON, a truncated answer is seen as
+//! one, and memory stays flat whatever a site sends. Commas between rows are not counted, and what PHP prints in
+//! front of the JSON or behind it (warnings, when they are shown) is passed over.
 
 use memchr::memchr2;
 
@@ -35,8 +36,8 @@ pub(super) enum Oversize {
 pub(super) enum Rest {
     /// JSON did not begin: the text.
     Prose(Vec<u8>),
-    /// JSON with the rows taken out.
-    Envelope(Vec<u8>),
+    /// JSON with the rows taken out, and how many bytes that are no blanks followed its end.
+    Envelope { text: Vec<u8>, trailing: usize },
     /// The answer ended inside a row or before the list's end.
     Truncated,
 }
@@ -47,6 +48,7 @@ enum Place {
     Envelope,
     Rows,
     Row,
+    After,
 }
 
 /// The cutter. Feed it with what arrives.
@@ -61,11 +63,20 @@ pub(super) struct Rows {
     kept: Vec<u8>,
     /// The part of a row that came in earlier pieces.
     row: Vec<u8>,
+    trailing: usize,
 }
 
 impl Rows {
     pub(super) fn new() -> Self {
-        Self { place: Place::Before, depth: 0, in_string: false, escaped: false, kept: Vec::new(), row: Vec::new() }
+        Self {
+            place: Place::Before,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            kept: Vec::new(),
+            row: Vec::new(),
+            trailing: 0,
+        }
     }
 
     /// Takes a piece; hands every row that it completes to `take`, whose error ends the cutting.
@@ -93,7 +104,7 @@ impl Rows {
     pub(super) fn finish(self) -> Rest {
         match self.place {
             Place::Before => Rest::Prose(self.kept),
-            Place::Envelope if self.depth == 0 => Rest::Envelope(self.kept),
+            Place::After => Rest::Envelope { text: self.kept, trailing: self.trailing },
             Place::Envelope | Place::Rows | Place::Row => Rest::Truncated,
         }
     }
@@ -118,6 +129,7 @@ impl Rows {
                     }
                 }
                 Place::Before | Place::Envelope => self.envelope_byte(byte),
+                Place::After => self.trailing += usize::from(!byte.is_ascii_whitespace()),
             }
             at += 1;
         }
@@ -160,8 +172,12 @@ impl Rows {
         self.kept.push(byte);
         if self.in_string {
             self.string_byte(byte);
-        } else if self.bracket(byte) && byte == b'[' && self.depth == 2 && ends_with_data_key(&self.kept) {
-            self.place = Place::Rows;
+        } else if self.bracket(byte) {
+            if self.depth == 0 {
+                self.place = Place::After;
+            } else if byte == b'[' && self.depth == 2 && ends_with_data_key(&self.kept) {
+                self.place = Place::Rows;
+            }
         }
     }
 
@@ -252,7 +268,7 @@ mod tests {
         let text = br#" {"type":"array","data" : [ {"a":"]}\"{[","b":[1,{}]} , {"c":null}],"list_index":["x","y"]} "#;
         let (rows, rest) = cut(text, &[1000]).unwrap();
         assert_eq!(rows, [r#"{"a":"]}\"{[","b":[1,{}]}"#, r#"{"c":null}"#]);
-        let Rest::Envelope(envelope) = rest else { panic!("{rest:?}") };
+        let Rest::Envelope { text: envelope, .. } = rest else { panic!("{rest:?}") };
         let envelope: serde_json::Value = serde_json::from_slice(&envelope).unwrap();
         assert_eq!(envelope, serde_json::json!({"type":"array","data":[],"list_index":["x","y"]}));
     }
@@ -263,16 +279,21 @@ mod tests {
             assert_eq!(cut(text.as_bytes(), &[3]).unwrap(), (vec![], Rest::Prose(text.into())));
         }
         let sentence = r#"{"type":"string","data":"no [rows] here"}"#;
-        assert_eq!(cut(sentence.as_bytes(), &[3]).unwrap(), (vec![], Rest::Envelope(sentence.into())));
+        assert_eq!(
+            cut(sentence.as_bytes(), &[3]).unwrap(),
+            (vec![], Rest::Envelope { text: sentence.into(), trailing: 0 })
+        );
         let warned = "<br />\n<b>Warning</b>: {x} on line 3\n{\"type\":\"array\",\"data\":[{}]}";
         assert_eq!(cut(warned.as_bytes(), &[7]).unwrap().0, ["{}"]);
         assert_eq!(cut("\u{feff}{\"data\":[{}]}".as_bytes(), &[1]).unwrap().0, ["{}"]);
+        let behind = cut(b"{\"data\":[{}]} <br />Warning", &[5]).unwrap();
+        assert_eq!(behind, (vec!["{}".into()], Rest::Envelope { text: b"{\"data\":[]}".into(), trailing: 12 }));
     }
 
     #[test]
     fn garbage_between_rows_makes_the_envelope_no_json() {
         let (_, rest) = cut(br#"{"data":[{},oops,{}]}"#, &[4]).unwrap();
-        let Rest::Envelope(envelope) = rest else { panic!("{rest:?}") };
+        let Rest::Envelope { text: envelope, .. } = rest else { panic!("{rest:?}") };
         assert!(serde_json::from_slice::<serde_json::Value>(&envelope).is_err());
     }
 
@@ -313,13 +334,13 @@ mod tests {
             let (taken, rest) = cut(&text, &pieces).unwrap();
             let taken: Vec<serde_json::Value> = taken.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
             prop_assert_eq!(serde_json::json!(taken), serde_json::json!(rows));
-            let Rest::Envelope(envelope) = rest else { panic!("{rest:?}") };
+            let Rest::Envelope { text: envelope, .. } = rest else { panic!("{rest:?}") };
             let envelope: serde_json::Value = serde_json::from_slice(&envelope).unwrap();
             prop_assert_eq!(envelope, serde_json::json!({"type": "array", "data": [], "list_index": ["data", "b"]}));
             // Cut anywhere, it is never taken for whole.
             let cut_text = &text[..cut_at.index(text.len())];
             let whole_again = match cut(cut_text, &pieces).unwrap().1 {
-                Rest::Envelope(envelope) => serde_json::from_slice::<serde_json::Value>(&envelope).is_ok(),
+                Rest::Envelope { text: envelope, .. } => serde_json::from_slice::<serde_json::Value>(&envelope).is_ok(),
                 Rest::Prose(_) | Rest::Truncated => false,
             };
             prop_assert!(!whole_again);
