@@ -1,14 +1,14 @@
 //! Assembly: a checked configuration to a federation. The only file that names concrete adapters.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::domain::{ErrorCode, SiteError, SiteId, SiteKind};
-use crate::federation::{Federation, Member};
+use crate::federation::{FIRST_LIFE, Federation, Plan, Policy, Slot};
 use crate::sites::decoding::Decoding;
 use crate::sites::http::Clients;
 use crate::sites::pandora::Pandora;
@@ -20,42 +20,77 @@ use crate::wire::Linker;
 pub struct App {
     /// All sites.
     pub federation: Federation,
-    sites: HashMap<SiteId, Arc<dyn Site>>,
     public_url: String,
 }
 
+/// What all sites share.
+#[derive(Debug)]
+struct Shared {
+    clients: Clients,
+    decoding: Arc<Decoding>,
+    clock: Clock,
+    /// Reads live no longer than this: nobody would be there to hear of them.
+    patience: Option<Duration>,
+}
+
 impl App {
-    /// From a checked configuration.
+    /// For as long as the program runs.
     pub fn new(config: &Config, clock: Clock) -> Self {
+        Self::with_patience(config, clock, None)
+    }
+
+    /// For one question, whose asker waits so long.
+    pub fn for_one_question(config: &Config, clock: Clock, patience: Duration) -> Self {
+        Self::with_patience(config, clock, Some(patience))
+    }
+
+    fn with_patience(config: &Config, clock: Clock, patience: Option<Duration>) -> Self {
         let clients = Clients::new(&config.gateway.id);
         let places = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1);
-        let decoding = Arc::new(Decoding::new(places));
-        let members: Vec<Member> = config.sites.iter().map(|site| member(site, &clients, &decoding, clock)).collect();
-        let sites = members.iter().filter_map(|m| Some((m.id.clone(), m.site.clone().ok()?))).collect();
-        let federation = Federation::new(members, clock);
-        Self { federation, sites, public_url: config.gateway.public_url.to_string() }
+        let shared = Shared { clients, decoding: Arc::new(Decoding::new(places)), clock, patience };
+        let slots = config.sites.iter().map(|site| shared.slot(site)).collect();
+        Self { federation: Federation::new(slots, clock), public_url: config.gateway.public_url.to_string() }
     }
 }
 
-fn member(site: &config::Site, clients: &Clients, decoding: &Arc<Decoding>, clock: Clock) -> Member {
-    let adapter = || -> Result<Arc<dyn Site>, SiteError> {
-        match site.kind {
-            SiteKind::Pandora => Ok(Arc::new(Pandora::new(site, clients, Arc::clone(decoding), clock)?)),
-        }
-    };
-    let paused = || SiteError::new(ErrorCode::Paused, "paused in the configuration").remedy("remove `paused: true`");
-    Member {
-        id: site.id.clone(),
-        name: site.name.clone(),
-        tags: site.tags.clone(),
-        timeout: site.timeout,
-        site: if site.paused { Err(paused()) } else { adapter() },
+impl Shared {
+    fn slot(&self, site: &config::Site) -> Arc<Slot> {
+        let capped = |life: Duration| self.patience.map_or(life, |patience| life.min(patience));
+        let policy = Policy {
+            timeout: capped(site.timeout),
+            first_life: capped(site.timeout.max(FIRST_LIFE)),
+            refresh_after: site.refresh_after,
+            max_age: site.max_age,
+            forget_after: site.forget_after,
+            max_load: site.max_load,
+        };
+        let plan = Plan {
+            id: site.id.clone(),
+            name: site.name.clone(),
+            tags: site.tags.clone(),
+            policy,
+            site: if site.paused { Err(paused()) } else { self.adapter(site) },
+        };
+        Slot::new(plan, self.clock)
     }
+
+    fn adapter(&self, site: &config::Site) -> Result<Arc<dyn Site>, SiteError> {
+        match site.kind {
+            SiteKind::Pandora => {
+                Ok(Arc::new(Pandora::new(site, &self.clients, Arc::clone(&self.decoding), self.clock)?))
+            }
+        }
+    }
+}
+
+fn paused() -> SiteError {
+    SiteError::new(ErrorCode::Paused, "paused in the configuration").remedy("remove `paused: true`")
 }
 
 impl Linker for App {
     fn console(&self, site: &SiteId, agent: &str) -> Option<Url> {
-        Some(self.sites.get(site)?.link(View::Agent(agent)))
+        let site = self.federation.slot(site)?.plan().site.as_ref().ok()?;
+        Some(site.link(View::Agent(agent)))
     }
 
     fn base(&self) -> &str {

@@ -134,6 +134,11 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// The start.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
     /// The time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()

@@ -11,7 +11,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::config::{Config, Environment};
 use crate::domain::query::QueryError;
 use crate::domain::{Contribution, Outcome, Query};
-use crate::federation::{Merge, Question, Report};
+use crate::federation::{Merge, Question, Report, Wanted};
 use crate::inventory::Order;
 
 /// Rows in a table or of each site in a stream, unless said otherwise. Elsewhere all of them are wanted.
@@ -77,8 +77,9 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
     }
     let few = matches!(format, Format::Table | Format::Stream);
     let limit = asked.limit.unwrap_or(if few { ROWS } else { usize::MAX });
-    let app = App::new(&config, Clock::System);
-    let question = Question { query: asked.query, order: asked.order, limit, patience: args.deadline };
+    let app = App::for_one_question(&config, Clock::System, args.deadline);
+    let question =
+        Question { query: asked.query, order: asked.order, limit, patience: args.deadline, wanted: Wanted::Current };
     let writer = Writer::new(format, asked.columns, &app);
     let (report, took) = ask(&app, &question, &writer).await;
     finish(&report, took, args.require, writer)

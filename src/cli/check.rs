@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment, Verifier};
 use crate::domain::{ErrorCode, SiteError};
-use crate::federation::Member;
+use crate::federation::Slot;
 use crate::sites::{Step, StepResult};
 
 /// Sites probed at a time; a thousand at once would measure us, not them.
@@ -29,21 +29,21 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         return Exit::Complete;
     }
     let app = App::new(&config, Clock::System);
-    let probes = app.federation.members().iter().map(|member| {
-        let (member, patience) = (Arc::clone(member), args.deadline.unwrap_or(member.timeout));
-        async move { probe(&member, patience).await }
+    let probes = app.federation.slots().iter().map(|slot| {
+        let (slot, patience) = (Arc::clone(slot), args.deadline.unwrap_or(slot.plan().policy.timeout));
+        async move { probe(&slot, patience).await }
     });
     // In the order of the configuration, each site as soon as it and those before it are done.
     let mut probed = stream::iter(probes).buffered(AT_ONCE);
     let (mut failed, mut warned) = (0, 0);
     let mut written = Ok(Reader::There);
-    for (member, site) in app.federation.members().iter().zip(&config.sites) {
+    for (slot, site) in app.federation.slots().iter().zip(&config.sites) {
         let Some(steps) = probed.next().await else { break };
         let mut data = Data::exact();
         let url = site.urls.first().map(ToString::to_string).unwrap_or_default();
-        let name =
-            if member.name == member.id.as_str() { String::new() } else { format!("({}) ", plain(&member.name)) };
-        data.write(format_args!("{} {name}{url}\n", member.id));
+        let plan = slot.plan();
+        let name = if plan.name == plan.id.as_str() { String::new() } else { format!("({}) ", plain(&plan.name)) };
+        data.write(format_args!("{} {name}{url}\n", plan.id));
         steps.iter().for_each(|step| write_step(step, &mut data));
         write_step(&opening(site.delegation.verifier), &mut data);
         failed += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Failed(_))));
@@ -56,10 +56,10 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
     finish(written, &config, failed, warned)
 }
 
-async fn probe(member: &Arc<Member>, patience: Duration) -> Vec<Step> {
+async fn probe(slot: &Arc<Slot>, patience: Duration) -> Vec<Step> {
     let mut steps = Vec::new();
     let deadline = Deadline::after(patience);
-    match &member.site {
+    match &slot.plan().site {
         Err(error) => steps.push(settings(error)),
         Ok(site) => {
             let mut tell = |step| steps.push(step);

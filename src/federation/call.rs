@@ -1,16 +1,21 @@
-//! One site, one question, one answer. There is no error path out of this file.
+//! One site, one question, one answer from what its slot holds. There is no error path out of this file.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Member, Question, Row};
+use futures_util::future::{BoxFuture, FutureExt};
+
+use super::slot::{Held, Look, Slot, Wanted};
+use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
-use crate::domain::{Contribution, ErrorCode, Failure, Outcome, SiteError, SiteId, StatusCounts};
-use crate::inventory::{Found, Request, Visible};
-use crate::sites::Reading;
+use crate::domain::{Contribution, ErrorCode, Failure, Outcome, SiteError, StatusCounts};
+use crate::inventory::{Request, Visible};
+
+/// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
+const REFUSAL: Duration = Duration::from_secs(16);
 
 /// What one site answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SiteAnswer {
     /// How it contributed.
     pub outcome: Outcome,
@@ -20,98 +25,160 @@ pub struct SiteAnswer {
     pub rows: Vec<Row>,
 }
 
-impl SiteAnswer {
-    /// Of a site that has no rows to show.
-    pub(super) fn failed(site: SiteId, error: SiteError, took: Duration, now: Timestamp) -> Self {
-        let failure = Some(Failure { error, since: now });
-        let contribution = Contribution::Failed;
-        let outcome = Outcome { site, contribution, rows: 0, age: None, took, failure, warnings: Vec::new(), lost: 0 };
-        Self { outcome, counts: StatusCounts::default(), rows: Vec::new() }
-    }
-}
-
-/// What is to be said of a read beside its rows.
-#[derive(Default)]
-struct Read {
-    warnings: Vec<String>,
-    lost: usize,
-}
-
 /// A question on its way to a site.
 pub(super) struct Call {
-    pub(super) member: Arc<Member>,
-    pub(super) visible: Visible,
-    pub(super) question: Arc<Question>,
-    pub(super) deadline: Deadline,
-    pub(super) clock: Clock,
+    slot: Arc<Slot>,
+    visible: Arc<Visible>,
+    question: Arc<Question>,
+    deadline: Deadline,
+    clock: Clock,
+    watch: Stopwatch,
 }
 
-/// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
-const REFUSAL: Duration = Duration::from_secs(16);
-
-fn no_answer(patience: Duration) -> SiteError {
-    let error = SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}"));
-    if patience < REFUSAL {
-        return error.remedy("allow more time; 16 s and more also show a refused login, which takes a console 15 s");
-    }
-    error.remedy("look at the site's load and its PHP error log, or allow more time")
+/// How a call begins.
+pub(super) enum Begun {
+    /// All that will be said is known.
+    Answered(SiteAnswer),
+    /// A read runs that is worth waiting for.
+    Waits {
+        /// What is known meanwhile, if that was asked for and there is something.
+        known: Option<SiteAnswer>,
+        /// The answer at its end, or at the deadline.
+        rest: BoxFuture<'static, SiteAnswer>,
+    },
 }
 
 impl Call {
-    pub(super) async fn answer(self) -> SiteAnswer {
-        let watch = Stopwatch::start();
-        if !self.question.query.concerns(self.member.id.as_str(), &self.member.tags) {
-            return self.not_asked();
+    pub(super) fn new(
+        slot: Arc<Slot>,
+        visible: Arc<Visible>,
+        question: Arc<Question>,
+        deadline: Deadline,
+        clock: Clock,
+    ) -> Self {
+        Self { slot, visible, question, deadline, clock, watch: Stopwatch::start() }
+    }
+
+    pub(super) fn at_once(self, known_first: bool) -> Begun {
+        let plan = self.slot.plan();
+        if !self.question.query.concerns(plan.id.as_str(), &plan.tags) {
+            return Begun::Answered(self.not_asked());
         }
-        // What a site says is as of when it was asked.
-        let asked = self.clock.now();
-        match self.read().await {
-            Err(error) => SiteAnswer::failed(self.member.id.clone(), error, watch.elapsed(), self.clock.now()),
-            Ok(reading) => {
-                let request = Request {
-                    query: &self.question.query,
-                    visible: &self.visible,
-                    order: self.question.order,
-                    limit: self.question.limit,
-                };
-                let found = reading.inventory.search(request);
-                let read =
-                    Read { warnings: reading.warnings(self.clock.now()), lost: reading.inventory.complaints().rows };
-                self.fresh(found, watch.elapsed(), asked, &read)
+        let look = self.slot.look(self.question.wanted);
+        match &look.flight {
+            Some(_) if !look.satisfied => {
+                let known = (known_first && look.held.is_some()).then(|| self.answer(&look, look.reads));
+                Begun::Waits { known, rest: self.wait(look).boxed() }
             }
+            _ => Begun::Answered(self.answer(&look, look.reads)),
         }
     }
 
-    async fn read(&self) -> Result<Reading, SiteError> {
-        let site = self.member.site.as_ref().map_err(Clone::clone)?;
-        // Nobody else waits for this read, so it need not live longer than the asker's patience.
-        let read = site.inventory(self.deadline.min(Deadline::after(self.member.timeout)));
-        match tokio::time::timeout_at(self.deadline.instant(), read).await {
-            Ok(result) => result,
-            Err(_) => Err(no_answer(self.question.patience)),
+    async fn wait(self, before: Look) -> SiteAnswer {
+        if let Some(mut flight) = before.flight {
+            // Whether it ended or the patience did is seen in what the slot holds afterwards.
+            let _ = tokio::time::timeout_at(self.deadline.instant(), flight.wait()).await;
         }
+        let after = self.slot.look(Wanted::Known);
+        self.answer(&after, before.reads)
     }
 
     /// The query cannot concern this site: that it has no rows is known without asking.
     fn not_asked(&self) -> SiteAnswer {
-        let mut answer = self.fresh(Found::default(), Duration::ZERO, self.clock.now(), &Read::default());
-        answer.outcome.age = None;
+        let outcome = Outcome {
+            site: self.slot.plan().id.clone(),
+            contribution: Contribution::Fresh,
+            rows: 0,
+            age: None,
+            took: Duration::ZERO,
+            failure: None,
+            warnings: Vec::new(),
+            lost: 0,
+        };
+        SiteAnswer { outcome, counts: StatusCounts::default(), rows: Vec::new() }
+    }
+
+    /// What a look at the slot means, when `reads` had ended at the request's begin.
+    fn answer(&self, look: &Look, reads: u64) -> SiteAnswer {
+        let now = self.clock.now();
+        match &look.held {
+            None => self.without_rows(look, reads, now),
+            Some(held) => {
+                let failure = match (&look.failure, look.current) {
+                    (Some(_), _) => look.failure.clone(),
+                    (None, true) => None,
+                    (None, false) => look.flight.as_ref().map(|_| self.late(now)),
+                };
+                let contribution = match (failure.is_some() || !look.current, held.read > reads) {
+                    (true, _) => Contribution::Stale,
+                    (false, true) => Contribution::Fresh,
+                    (false, false) => Contribution::Cached,
+                };
+                self.with_rows(held, contribution, failure, now)
+            }
+        }
+    }
+
+    fn with_rows(
+        &self,
+        held: &Held,
+        contribution: Contribution,
+        failure: Option<Failure>,
+        now: Timestamp,
+    ) -> SiteAnswer {
+        let request = Request {
+            query: &self.question.query,
+            visible: &self.visible,
+            order: self.question.order,
+            limit: self.question.limit,
+        };
+        let found = held.inventory.search(request);
+        let (site, as_of) = (&self.slot.plan().id, held.as_of);
+        let stale = contribution == Contribution::Stale;
+        let age = if contribution == Contribution::Fresh { Duration::ZERO } else { as_of.until(now) };
+        let outcome = Outcome {
+            site: site.clone(),
+            contribution,
+            rows: found.matched,
+            age: Some(age),
+            took: self.watch.elapsed(),
+            failure,
+            warnings: held.warnings.to_vec(),
+            lost: held.inventory.complaints().rows,
+        };
+        let rows = found.rows.into_iter().map(|hit| Row { site: site.clone(), hit, as_of, stale });
+        SiteAnswer { outcome, counts: found.counts, rows: rows.collect() }
+    }
+
+    fn without_rows(&self, look: &Look, reads: u64, now: Timestamp) -> SiteAnswer {
+        let asked_now = look.reads > reads;
+        let failure = match &look.failure {
+            _ if look.flight.is_some() => self.late(now),
+            Some(failure) if asked_now || failure.error.code == ErrorCode::Paused => failure.clone(),
+            Some(failure) => Failure { error: resting(&failure.error), since: failure.since },
+            None => self.late(now),
+        };
+        let mut answer = self.not_asked();
+        answer.outcome.contribution = Contribution::Failed;
+        answer.outcome.took = self.watch.elapsed();
+        answer.outcome.failure = Some(failure);
         answer
     }
 
-    fn fresh(&self, found: Found, took: Duration, as_of: Timestamp, read: &Read) -> SiteAnswer {
-        let outcome = Outcome {
-            site: self.member.id.clone(),
-            contribution: Contribution::Fresh,
-            rows: found.matched,
-            age: Some(Duration::ZERO),
-            took,
-            failure: None,
-            warnings: read.warnings.clone(),
-            lost: read.lost,
+    fn late(&self, now: Timestamp) -> Failure {
+        let patience = self.question.patience;
+        let error = SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}"));
+        let error = if patience < REFUSAL {
+            error.remedy("allow more time; 16 s and more also show a refused login, which takes a console 15 s")
+        } else {
+            error.remedy("look at the site's load and its PHP error log, or allow more time")
         };
-        let site = &self.member.id;
-        let rows = found.rows.into_iter().map(|hit| Row { site: site.clone(), hit, as_of, stale: false });
-        SiteAnswer { outcome, counts: found.counts, rows: rows.collect() }
+        Failure { error, since: now }
     }
+}
+
+/// A site that failed a moment ago and is left alone for now: its own reason stays in the sentence.
+fn resting(error: &SiteError) -> SiteError {
+    let message = format!("not asked again yet, because of {}: {}", error.code, error.message);
+    SiteError { code: ErrorCode::Backoff, message, remedy: error.remedy.clone() }
 }

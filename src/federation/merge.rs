@@ -94,13 +94,14 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::Wanted;
     use super::*;
     use crate::domain::Query;
     use crate::inventory::{AgentText, Builder, Order, Request, Visible};
 
     fn question(limit: usize) -> Question {
         let query = Query::parse("a").unwrap();
-        Question { query, order: Order::Rank, limit, patience: Duration::from_secs(1) }
+        Question { query, order: Order::Rank, limit, patience: Duration::from_secs(1), wanted: Wanted::Current }
     }
 
     fn answer(site: &str, contribution: Contribution, names: &[String], question: &Question) -> SiteAnswer {

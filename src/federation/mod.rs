@@ -1,46 +1,38 @@
 //! Asking many sites one question: all at once, each with its own end, every one accounted for.
 //!
-//! A question goes to a [`View`], which already holds the sites and groups its viewer may see; what is outside does
-//! not exist from here on. [`View::ask`] starts one task per site and hands out [`SiteAnswer`]s as they end. No
-//! answer is an error: a site that is slow, broken or gone is an outcome with its reason. Dropping the answers stops
-//! every task. `merge.rs` folds them, in whatever order they come, into one [`Report`].
+//! Each site has a [`Slot`] that holds what is known of it and decides when it is read. A question goes to a [`View`],
+//! which already holds the sites and groups its viewer may see; what is outside does not exist from here on.
+//! [`View::ask`] gives what is known at once where that is wanted, then one answer per site: from what is held, or when
+//! the read it waits for has ended, or at the deadline. No answer is an error: a site that is slow, broken or gone is an
+//! outcome with its reason. Dropping the answers drops only the waiting. `merge.rs` folds them, in whatever order they
+//! come, into one [`Report`].
 
 mod call;
 mod merge;
+mod policy;
+mod slot;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinSet};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 pub use call::SiteAnswer;
 pub use merge::{Merge, Report, Row};
+pub use policy::{FIRST_LIFE, History, Policy, Urgency};
+pub use slot::{Held, Look, Plan, Slot, Snapshot, Wanted};
 
+use self::call::Call;
 use crate::clock::{Clock, Deadline};
-use crate::domain::{ErrorCode, Query, SiteError, SiteId};
+use crate::domain::{Query, SiteId};
 use crate::inventory::{Order, Visible};
-use crate::sites::Site;
-
-/// One site of the federation.
-#[derive(Debug)]
-pub struct Member {
-    /// Its id.
-    pub id: SiteId,
-    /// As people call it.
-    pub name: String,
-    /// Its labels.
-    pub tags: Vec<String>,
-    /// Life of a read of it.
-    pub timeout: Duration,
-    /// What answers for it; or why nothing can (its settings are unusable, or it is paused).
-    pub site: Result<Arc<dyn Site>, SiteError>,
-}
 
 /// All sites.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Federation {
-    members: Vec<Arc<Member>>,
+    slots: Vec<Arc<Slot>>,
+    places: Arc<HashMap<SiteId, usize>>,
     clock: Clock,
 }
 
@@ -55,60 +47,91 @@ pub struct Question {
     pub limit: usize,
     /// The asker's patience.
     pub patience: Duration,
+    /// How new the rows are wanted.
+    pub wanted: Wanted,
 }
 
 /// The federation as one viewer may see it.
-#[derive(Debug)]
-pub struct View<'a> {
-    members: Vec<(&'a Arc<Member>, Visible)>,
+#[derive(Clone, Debug)]
+pub struct View {
+    seats: Vec<(Arc<Slot>, Arc<Visible>)>,
     clock: Clock,
 }
 
 /// The answers of all sites, in the order in which they come.
-#[derive(Debug)]
 pub struct Answers {
-    tasks: JoinSet<SiteAnswer>,
-    /// Whose a task is, for the one that ends without an answer.
-    asked: HashMap<Id, SiteId>,
-    clock: Clock,
+    /// What is there already.
+    ready: std::vec::IntoIter<SiteAnswer>,
+    /// The calls that wait for a read.
+    waiting: FuturesUnordered<futures_util::future::BoxFuture<'static, SiteAnswer>>,
 }
 
 impl Federation {
     /// Of these sites.
-    pub fn new(members: Vec<Member>, clock: Clock) -> Self {
-        Self { members: members.into_iter().map(Arc::new).collect(), clock }
+    pub fn new(slots: Vec<Arc<Slot>>, clock: Clock) -> Self {
+        let places = slots.iter().enumerate().map(|(place, slot)| (slot.plan().id.clone(), place)).collect();
+        Self { slots, places: Arc::new(places), clock }
     }
 
     /// Its sites, in the order of the configuration.
-    pub fn members(&self) -> &[Arc<Member>] {
-        &self.members
+    pub fn slots(&self) -> &[Arc<Slot>] {
+        &self.slots
+    }
+
+    /// A site by its id.
+    pub fn slot(&self, id: &SiteId) -> Option<&Arc<Slot>> {
+        self.slots.get(*self.places.get(id)?)
     }
 
     /// As somebody sees it who may see everything.
-    pub fn everything(&self) -> View<'_> {
-        let members = self.members.iter().map(|member| (member, Visible::All)).collect();
-        View { members, clock: self.clock }
+    pub fn everything(&self) -> View {
+        self.view(|_| Some(Arc::new(Visible::All)))
+    }
+
+    /// As somebody sees it who may see, of each site, what `rights` says; `None`: the site does not exist for them.
+    pub fn view(&self, rights: impl Fn(&Plan) -> Option<Arc<Visible>>) -> View {
+        let seats = self.slots.iter().filter_map(|slot| Some((Arc::clone(slot), rights(slot.plan())?)));
+        View { seats: seats.collect(), clock: self.clock }
     }
 }
 
-impl View<'_> {
-    /// Asks all sites at once.
+impl View {
+    /// The sites it shows.
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.seats.iter().map(|(slot, _)| slot)
+    }
+
+    /// What it shows of one site.
+    pub fn seat(&self, id: &str) -> Option<(&Arc<Slot>, &Arc<Visible>)> {
+        self.seats.iter().find(|(slot, _)| slot.plan().id.as_str() == id).map(|(slot, visible)| (slot, visible))
+    }
+
+    /// Asks all sites at once: one answer for each.
     pub fn ask(&self, question: &Question) -> Answers {
+        self.answers(question, false)
+    }
+
+    /// Asks all sites at once: what is known of each first, then one answer for each that was waited for.
+    pub fn stream(&self, question: &Question) -> Answers {
+        self.answers(question, true)
+    }
+
+    fn answers(&self, question: &Question, known_first: bool) -> Answers {
         let question = Arc::new(question.clone());
         let deadline = Deadline::after(question.patience);
-        let mut answers = Answers { tasks: JoinSet::new(), asked: HashMap::new(), clock: self.clock };
-        for (member, visible) in &self.members {
-            let call = call::Call {
-                member: Arc::clone(member),
-                visible: visible.clone(),
-                question: Arc::clone(&question),
-                deadline,
-                clock: self.clock,
-            };
-            let task = answers.tasks.spawn(call.answer());
-            answers.asked.insert(task.id(), member.id.clone());
+        let mut ready = Vec::new();
+        let waiting = FuturesUnordered::new();
+        for (slot, visible) in &self.seats {
+            let call = Call::new(Arc::clone(slot), Arc::clone(visible), Arc::clone(&question), deadline, self.clock);
+            match call.at_once(known_first) {
+                call::Begun::Answered(answer) => ready.push(answer),
+                call::Begun::Waits { known, rest } => {
+                    ready.extend(known);
+                    waiting.push(rest);
+                }
+            }
         }
-        answers
+        Answers { ready: ready.into_iter(), waiting }
     }
 
     /// Asks all sites and waits for the merged answer.
@@ -122,22 +145,23 @@ impl View<'_> {
     }
 }
 
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answers({} pending)", self.pending())
+    }
+}
+
 impl Answers {
     /// How many have not come yet.
     pub fn pending(&self) -> usize {
-        self.tasks.len()
+        self.ready.len() + self.waiting.len()
     }
 
     /// The next answer; `None` after the last.
     pub async fn next(&mut self) -> Option<SiteAnswer> {
-        match self.tasks.join_next_with_id().await? {
-            Ok((_, answer)) => Some(answer),
-            Err(crash) => {
-                // A fault of ours; the site is missing all the same, and is named.
-                let site = self.asked.get(&crash.id())?.clone();
-                let error = SiteError::new(ErrorCode::BadAnswer, "reading it failed by a fault of this program");
-                Some(SiteAnswer::failed(site, error.remedy("please report it"), Duration::ZERO, self.clock.now()))
-            }
+        match self.ready.next() {
+            Some(answer) => Some(answer),
+            None => self.waiting.next().await,
         }
     }
 }

@@ -9,7 +9,7 @@ use metaconsole::clock::Clock;
 use metaconsole::config;
 use metaconsole::demo::{Agent, Console, Fault, Fleet, Module, ModuleState, Settings};
 use metaconsole::domain::{Contribution, Query};
-use metaconsole::federation::{Question, Report};
+use metaconsole::federation::{Question, Report, Wanted};
 use metaconsole::inventory::Order;
 
 use crate::support::program::Config;
@@ -79,7 +79,7 @@ fn with_a_low_limit(sites: &[(String, Console)]) -> Config {
 }
 
 fn question(patience: Duration) -> Question {
-    Question { query: Query::parse("").unwrap(), order: Order::Rank, limit: 1000, patience }
+    Question { query: Query::parse("").unwrap(), order: Order::Rank, limit: 1000, patience, wanted: Wanted::Current }
 }
 
 async fn report(config: &Config, patience: Duration) -> Report {

@@ -221,7 +221,7 @@ async fn our_reads_pass() {
 
     let config = config::load(&folder.path().join("sites.yaml"), &|_| None).unwrap();
     let app = App::new(&config, Clock::System);
-    let site = app.federation.members()[0].site.as_ref().unwrap();
+    let site = app.federation.slots()[0].plan().site.as_ref().unwrap();
     let deadline = Deadline::after(Duration::from_secs(20));
     let inventory = site.inventory(deadline).await.unwrap().inventory;
     let detail = site.detail("1", &inventory, deadline).await.unwrap();

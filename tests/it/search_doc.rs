@@ -8,7 +8,7 @@ use metaconsole::clock::Clock;
 use metaconsole::config;
 use metaconsole::demo::{Agent, Console, Fleet, Module, ModuleState, Settings};
 use metaconsole::domain::Query;
-use metaconsole::federation::Question;
+use metaconsole::federation::{Question, Wanted};
 use metaconsole::inventory::Order;
 
 /// The lines of the doc's blocks of one kind, each with its explanation.
@@ -52,7 +52,13 @@ async fn every_example_finds_something() {
     let app = App::new(&config::load(&file, &|_| None).unwrap(), Clock::System);
     for (line, says) in lines("search") {
         let query = Query::parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
-        let question = Question { query, order: Order::Rank, limit: 10, patience: Duration::from_secs(30) };
+        let question = Question {
+            query,
+            order: Order::Rank,
+            limit: 10,
+            patience: Duration::from_secs(30),
+            wanted: Wanted::Current,
+        };
         let report = app.federation.everything().report(&question).await;
         assert!(report.completeness().is_complete(), "{line}: {:?}", report.sites);
         assert!(report.total > 0, "nothing found: {line}");
