@@ -77,7 +77,7 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
     }
     let few = matches!(format, Format::Table | Format::Stream);
     let limit = asked.limit.unwrap_or(if few { ROWS } else { usize::MAX });
-    let app = App::for_one_question(&config, Clock::System, args.deadline);
+    let app = App::for_one_question(config, Clock::System, args.deadline);
     let question =
         Question { query: asked.query, order: asked.order, limit, patience: args.deadline, wanted: Wanted::Current };
     let writer = Writer::new(format, asked.columns, &app);

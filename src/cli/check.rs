@@ -28,7 +28,8 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
     if args.offline {
         return Exit::Complete;
     }
-    let app = App::new(&config, Clock::System);
+    let app = App::new(config, Clock::System);
+    let config = &app.config;
     let probes = app.federation.slots().iter().map(|slot| {
         let (slot, patience) = (Arc::clone(slot), args.deadline.unwrap_or(slot.plan().policy.timeout));
         async move { probe(&slot, patience).await }
@@ -53,7 +54,7 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
             break;
         }
     }
-    finish(written, &config, failed, warned)
+    finish(written, config, failed, warned)
 }
 
 async fn probe(slot: &Arc<Slot>, patience: Duration) -> Vec<Step> {

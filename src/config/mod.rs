@@ -46,7 +46,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Everything `sites.yaml` says, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The gateway itself.
     pub gateway: Gateway,
@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// The section `gateway:`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gateway {
     /// Name of this gateway, as sites see it in `User-Agent` and in delegations. Default `gateway`.
     pub id: String,
@@ -82,7 +82,7 @@ pub struct Gateway {
 }
 
 /// One of `gateway.keys`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MasterKey {
     /// Key id, `[A-Za-z0-9_-]{1,32}`.
     pub kid: String,
@@ -93,7 +93,7 @@ pub struct MasterKey {
 }
 
 /// One of `sites:`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     /// Immutable id.
     pub id: SiteId,
@@ -140,7 +140,7 @@ pub struct Site {
 }
 
 /// How we log in to a site's API.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Credentials {
     /// `Authorization: Bearer`, the normal form.
     Token(Secret),
@@ -156,7 +156,7 @@ pub enum Credentials {
 }
 
 /// Basic authentication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Basic {
     /// User name.
     pub user: String,
@@ -165,7 +165,7 @@ pub struct Basic {
 }
 
 /// Encryption towards a site.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
     /// PEM of the only authorities believed for this site.
     pub ca_pem: Option<Vec<u8>>,

@@ -84,7 +84,7 @@ fn question(patience: Duration) -> Question {
 
 async fn report(config: &Config, patience: Duration) -> Report {
     let config = config::load(&config.path(), &|_| None).unwrap();
-    App::new(&config, Clock::System).federation.everything().report(&question(patience)).await
+    App::new(config, Clock::System).federation.everything().report(&question(patience)).await
 }
 
 fn assert_named(report: &Report) {
@@ -124,7 +124,7 @@ async fn bad_sites_are_named_and_hold_nobody_up() {
 async fn nothing_is_left_running_when_the_asker_leaves() {
     let sites = fifty();
     let config = config::load(&configuration(&sites).path(), &|_| None).unwrap();
-    let app = App::new(&config, Clock::System);
+    let app = App::new(config, Clock::System);
     for _ in 0..20 {
         let view = app.federation.everything();
         let mut answers = view.ask(&question(Duration::from_secs(30)));

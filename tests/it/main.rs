@@ -21,4 +21,5 @@ mod odd_answers;
 mod recordings;
 mod replayed;
 mod search_doc;
+mod slots_kept;
 mod support;

@@ -220,7 +220,7 @@ async fn our_reads_pass() {
     assert_eq!(check.status.code(), Some(0), "{steps}");
 
     let config = config::load(&folder.path().join("sites.yaml"), &|_| None).unwrap();
-    let app = App::new(&config, Clock::System);
+    let app = App::new(config, Clock::System);
     let site = app.federation.slots()[0].plan().site.as_ref().unwrap();
     let deadline = Deadline::after(Duration::from_secs(20));
     let inventory = site.inventory(deadline).await.unwrap().inventory;

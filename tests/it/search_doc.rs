@@ -49,7 +49,7 @@ async fn every_example_finds_something() {
     let yaml =
         format!("sites:\n  - {{id: madrid, url: \"{}\", tags: [emea, production], {credentials}}}\n", console.url());
     std::fs::write(&file, yaml).unwrap();
-    let app = App::new(&config::load(&file, &|_| None).unwrap(), Clock::System);
+    let app = App::new(config::load(&file, &|_| None).unwrap(), Clock::System);
     for (line, says) in lines("search") {
         let query = Query::parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let question = Question {
