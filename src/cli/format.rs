@@ -62,8 +62,9 @@ impl<'a> Writer<'a> {
     /// The whole answer; of a stream, its summary.
     pub(super) fn report(&self, report: &Report, took: Duration) -> io::Result<()> {
         let mut data = if self.format == Format::Table { Data::coloured() } else { Data::exact() };
+        let mut words = None;
         match self.format {
-            Format::Table => table::write(report, self.columns, self.linker, &mut data),
+            Format::Table => words = table::write(report, self.columns, self.linker, &mut data),
             Format::Json => {
                 data.write(format_args!("{}\n", json(&wire::answer(report, took, self.linker))));
             }
@@ -81,7 +82,9 @@ impl<'a> Writer<'a> {
             }
             Format::Stream => data.write(format_args!("{}\n", json(&wire::summary(report, took)))),
         }
-        data.finish().map(|_| ())
+        data.finish()?;
+        words.iter().for_each(out::say);
+        Ok(())
     }
 
     fn csv(&self, report: &Report) -> io::Result<String> {

@@ -25,7 +25,8 @@ const COLUMNS: usize = 6;
 const COMPARE: [&str; COLUMNS] = ["STATUS", "SITE", "AGENT", "ADDRESS", "GROUPS", "MODULES"];
 const OPEN: [&str; COLUMNS] = ["STATUS", "SITE", "AGENT", "ADDRESS", "OS", "CONSOLE"];
 
-pub(super) fn write(report: &Report, columns: Columns, linker: &dyn Linker, data: &mut Data) {
+/// Writes the rows; gives the sentence to say behind them.
+pub(super) fn write(report: &Report, columns: Columns, linker: &dyn Linker, data: &mut Data) -> Option<String> {
     let head = if columns == Columns::Open { OPEN } else { COMPARE };
     let rows: Vec<[String; COLUMNS]> = report.rows.iter().map(|row| cells(row, columns, linker)).collect();
     let widths: Vec<usize> = (0..COLUMNS).map(|column| width(&rows, head, column)).collect();
@@ -38,16 +39,15 @@ pub(super) fn write(report: &Report, columns: Columns, linker: &dyn Linker, data
     let record = report.completeness();
     if record.ok + record.stale == 0 {
         // That nobody answered is said apart; "nothing found" would sound like news.
-        return;
+        return None;
     }
     let all = report.total;
-    let words = match (report.rows.len(), all) {
+    Some(match (report.rows.len(), all) {
         (_, 0) => "no agent found".to_owned(),
         (1, 1) => "1 agent".to_owned(),
         (shown, all) if shown == all => format!("{all} agents"),
         (shown, all) => format!("the best {shown} of {all} agents; --limit shows more"),
-    };
-    super::out::say(words);
+    })
 }
 
 fn cells(row: &Row, columns: Columns, linker: &dyn Linker) -> [String; COLUMNS] {
