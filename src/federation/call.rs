@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
+use super::found::FoundCache;
 use super::slot::{Held, Look, Slot, Wanted};
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
-use crate::domain::{Contribution, ErrorCode, Failure, Outcome, SiteError, StatusCounts};
-use crate::inventory::{Request, Visible};
+use crate::domain::{Contribution, ErrorCode, Failure, Outcome, Query, SiteError, StatusCounts};
+use crate::inventory::Visible;
 
 /// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
 const REFUSAL: Duration = Duration::from_secs(16);
@@ -25,14 +26,21 @@ pub struct SiteAnswer {
     pub rows: Vec<Row>,
 }
 
+/// A question, shared by the calls to all sites.
+pub(super) struct Asked {
+    pub(super) question: Question,
+    pub(super) query: Arc<Query>,
+}
+
 /// A question on its way to a site.
 pub(super) struct Call {
-    slot: Arc<Slot>,
-    visible: Arc<Visible>,
-    question: Arc<Question>,
-    deadline: Deadline,
-    clock: Clock,
-    watch: Stopwatch,
+    pub(super) slot: Arc<Slot>,
+    pub(super) visible: Arc<Visible>,
+    pub(super) asked: Arc<Asked>,
+    pub(super) deadline: Deadline,
+    pub(super) clock: Clock,
+    pub(super) found: FoundCache,
+    pub(super) watch: Stopwatch,
 }
 
 /// How a call begins.
@@ -49,22 +57,12 @@ pub(super) enum Begun {
 }
 
 impl Call {
-    pub(super) fn new(
-        slot: Arc<Slot>,
-        visible: Arc<Visible>,
-        question: Arc<Question>,
-        deadline: Deadline,
-        clock: Clock,
-    ) -> Self {
-        Self { slot, visible, question, deadline, clock, watch: Stopwatch::start() }
-    }
-
     pub(super) fn at_once(self, known_first: bool) -> Begun {
         let plan = self.slot.plan();
-        if !self.question.query.concerns(plan.id.as_str(), &plan.tags) {
+        if !self.asked.query.concerns(plan.id.as_str(), &plan.tags) {
             return Begun::Answered(self.not_asked());
         }
-        let look = self.slot.look(self.question.wanted);
+        let look = self.slot.look(self.asked.question.wanted);
         match &look.flight {
             Some(_) if !look.satisfied => {
                 let known = (known_first && look.held.is_some()).then(|| self.answer(&look, look.reads));
@@ -126,13 +124,8 @@ impl Call {
         failure: Option<Failure>,
         now: Timestamp,
     ) -> SiteAnswer {
-        let request = Request {
-            query: &self.question.query,
-            visible: &self.visible,
-            order: self.question.order,
-            limit: self.question.limit,
-        };
-        let found = held.inventory.search(request);
+        let Question { order, limit, .. } = self.asked.question;
+        let found = self.found.search(&held.inventory, &self.asked.query, order, limit, &self.visible);
         let (site, as_of) = (&self.slot.plan().id, held.as_of);
         let stale = contribution == Contribution::Stale;
         let age = if contribution == Contribution::Fresh { Duration::ZERO } else { as_of.until(now) };
@@ -146,7 +139,7 @@ impl Call {
             warnings: held.warnings.to_vec(),
             lost: held.inventory.complaints().rows,
         };
-        let rows = found.rows.into_iter().map(|hit| Row { site: site.clone(), hit, as_of, stale });
+        let rows = found.rows.iter().map(|hit| Row { site: site.clone(), hit: hit.clone(), as_of, stale });
         SiteAnswer { outcome, counts: found.counts, rows: rows.collect() }
     }
 
@@ -166,7 +159,7 @@ impl Call {
     }
 
     fn late(&self, now: Timestamp) -> Failure {
-        let patience = self.question.patience;
+        let patience = self.asked.question.patience;
         let error = SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}"));
         let error = if patience < REFUSAL {
             error.remedy("allow more time; 16 s and more also show a refused login, which takes a console 15 s")

@@ -8,6 +8,7 @@
 //! come, into one [`Report`].
 
 mod call;
+mod found;
 mod merge;
 mod policy;
 mod slot;
@@ -23,8 +24,9 @@ pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
 pub use slot::{Held, Look, Plan, Slot, Snapshot, Wanted};
 
-use self::call::Call;
-use crate::clock::{Clock, Deadline};
+use self::call::{Asked, Call};
+use self::found::FoundCache;
+use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::domain::{Query, SiteId};
 use crate::inventory::{Order, Visible};
 
@@ -33,6 +35,7 @@ use crate::inventory::{Order, Visible};
 pub struct Federation {
     slots: Vec<Arc<Slot>>,
     places: Arc<HashMap<SiteId, usize>>,
+    found: FoundCache,
     clock: Clock,
 }
 
@@ -55,6 +58,7 @@ pub struct Question {
 #[derive(Clone, Debug)]
 pub struct View {
     seats: Vec<(Arc<Slot>, Arc<Visible>)>,
+    found: FoundCache,
     clock: Clock,
 }
 
@@ -70,7 +74,7 @@ impl Federation {
     /// Of these sites.
     pub fn new(slots: Vec<Arc<Slot>>, clock: Clock) -> Self {
         let places = slots.iter().enumerate().map(|(place, slot)| (slot.plan().id.clone(), place)).collect();
-        Self { slots, places: Arc::new(places), clock }
+        Self { slots, places: Arc::new(places), found: FoundCache::default(), clock }
     }
 
     /// Its sites, in the order of the configuration.
@@ -85,13 +89,14 @@ impl Federation {
 
     /// As somebody sees it who may see everything.
     pub fn everything(&self) -> View {
-        self.view(|_| Some(Arc::new(Visible::All)))
+        let all = Arc::new(Visible::All);
+        self.view(|_| Some(Arc::clone(&all)))
     }
 
     /// As somebody sees it who may see, of each site, what `rights` says; `None`: the site does not exist for them.
     pub fn view(&self, rights: impl Fn(&Plan) -> Option<Arc<Visible>>) -> View {
         let seats = self.slots.iter().filter_map(|slot| Some((Arc::clone(slot), rights(slot.plan())?)));
-        View { seats: seats.collect(), clock: self.clock }
+        View { seats: seats.collect(), found: self.found.clone(), clock: self.clock }
     }
 }
 
@@ -117,12 +122,20 @@ impl View {
     }
 
     fn answers(&self, question: &Question, known_first: bool) -> Answers {
-        let question = Arc::new(question.clone());
+        let asked = Arc::new(Asked { query: Arc::new(question.query.clone()), question: question.clone() });
         let deadline = Deadline::after(question.patience);
         let mut ready = Vec::new();
         let waiting = FuturesUnordered::new();
         for (slot, visible) in &self.seats {
-            let call = Call::new(Arc::clone(slot), Arc::clone(visible), Arc::clone(&question), deadline, self.clock);
+            let call = Call {
+                slot: Arc::clone(slot),
+                visible: Arc::clone(visible),
+                asked: Arc::clone(&asked),
+                deadline,
+                clock: self.clock,
+                found: self.found.clone(),
+                watch: Stopwatch::start(),
+            };
             match call.at_once(known_first) {
                 call::Begun::Answered(answer) => ready.push(answer),
                 call::Begun::Waits { known, rest } => {

@@ -1,6 +1,7 @@
 //! Rows of a site's answer, in any order and repeated, to an [`Inventory`].
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Complaints, END, Inventory, Label, PackedModule};
 use crate::domain::{Status, StatusCounts, fold_into};
@@ -221,7 +222,10 @@ impl Builder {
         let id = |index: &u32| super::slice(&self.shown, &self.shown_at, *index as usize * super::SHOWN);
         by_id.sort_unstable_by(|a, b| id(a).cmp(id(b)));
         let systems = self.systems.labels.into_iter().map(|key| system_name(&key).unwrap_or(key));
+        // Numbers are given, never taken back, so that what is kept of one is never taken for another's.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut inventory = Inventory {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             shown: self.shown,
             shown_at: self.shown_at,
             folded: self.folded,

@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::domain::{Agent, Status, StatusCounts};
 
 /// Which of a site's agents exist for a viewer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Visible {
     /// All of them.
     All,
@@ -34,6 +34,8 @@ pub enum Visible {
 /// All agents of one site. See the module's text.
 #[derive(Debug)]
 pub struct Inventory {
+    /// No other inventory of this process has it.
+    number: u64,
     /// As shown: id, alias, name, address of each agent, one behind the other.
     shown: String,
     /// Where in `shown` each of the four begins; one more at the end.
@@ -120,6 +122,11 @@ impl std::fmt::Debug for PackedModule {
 }
 
 impl Inventory {
+    /// A number that no other inventory of this process has.
+    pub fn id(&self) -> u64 {
+        self.number
+    }
+
     /// Number of agents, whoever asks. For the gateway's own figures, not for viewers.
     pub fn len(&self) -> usize {
         self.status.len()

@@ -48,6 +48,7 @@ const ASSEMBLY: &str = "app";
 const PLACES: &[Place] = &[
     ("reqwest", &["sites"]),
     ("axum", &["demo", "http"]),
+    ("moka", &["federation"]),
     ("hyper", &["demo", "http", "sites::http::classify"]),
     ("hyper_util", &["demo", "http"]),
     ("clap", &["cli"]),
