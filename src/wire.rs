@@ -1,5 +1,7 @@
 //! The public JSON records: a report, an agent, an outcome. One shape for the command line, HTTP and streams.
 
+mod spreadsheet;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,6 +10,8 @@ use url::Url;
 use crate::clock::Timestamp;
 use crate::domain::{ErrorCode, Outcome, SiteId, Status, StatusCounts};
 use crate::federation::{Report, Row, SiteAnswer};
+
+pub use spreadsheet::csv;
 
 /// Where an agent can be seen.
 #[derive(Clone, Debug, Serialize)]

@@ -8,8 +8,7 @@ use serde::Serialize;
 use super::Format;
 use super::out::{self, Data, Reader};
 use super::table::{self, Columns};
-use crate::domain::Completeness;
-use crate::federation::{Report, Row, SiteAnswer};
+use crate::federation::{Report, SiteAnswer};
 use crate::wire::{self, Linker};
 
 /// Writes one answer to stdout.
@@ -17,29 +16,6 @@ pub(super) struct Writer<'a> {
     format: Format,
     columns: Columns,
     linker: &'a dyn Linker,
-}
-
-/// One agent as columns of a spreadsheet.
-#[derive(Serialize)]
-struct CsvRow<'a> {
-    site: &'a str,
-    id: &'a str,
-    alias: &'a str,
-    name: &'a str,
-    address: &'a str,
-    groups: String,
-    os: &'a str,
-    status: &'static str,
-    alert_fired: Option<bool>,
-    critical: u32,
-    warning: u32,
-    unknown: u32,
-    normal: u32,
-    not_init: u32,
-    last_contact: Option<String>,
-    as_of: String,
-    stale: bool,
-    console: String,
 }
 
 impl<'a> Writer<'a> {
@@ -74,7 +50,7 @@ impl<'a> Writer<'a> {
                 }
             }
             Format::Csv => {
-                let csv = self.csv(report)?;
+                let csv = wire::csv(report, self.linker)?;
                 // In a file every byte is kept; on a terminal a name must not drive it.
                 let shown =
                     if out::is_terminal() { csv.lines().map(|line| out::plain(line) + "\n").collect() } else { csv };
@@ -86,74 +62,7 @@ impl<'a> Writer<'a> {
         words.iter().for_each(out::say);
         Ok(())
     }
-
-    fn csv(&self, report: &Report) -> io::Result<String> {
-        let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
-        for row in &report.rows {
-            csv.serialize(self.csv_row(row)).map_err(io::Error::other)?;
-        }
-        let bytes = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-        let mut text = String::from_utf8_lossy(&bytes).into_owned();
-        let record: Completeness = report.completeness();
-        text.push_str(&format!("# Metaconsole-Sites: {record}\n"));
-        for outcome in report.sites.iter().filter(|outcome| outcome.failure.is_some()) {
-            if let Some(failure) = &outcome.failure {
-                let word = outcome.contribution.as_str();
-                let message = out::plain(&failure.error.message);
-                text.push_str(&format!("# {} {word}: {}: {message}\n", outcome.site, failure.error.code));
-            }
-        }
-        Ok(text)
-    }
-
-    fn csv_row(&self, row: &'a Row) -> CsvRow<'a> {
-        let agent = &row.hit.agent;
-        let modules = agent.modules;
-        CsvRow {
-            site: row.site.as_str(),
-            id: &agent.id,
-            alias: &agent.alias,
-            name: &agent.name,
-            address: &agent.address,
-            groups: agent.groups.join("; "),
-            os: &agent.os,
-            status: agent.status.as_str(),
-            alert_fired: None,
-            critical: modules.critical,
-            warning: modules.warning,
-            unknown: modules.unknown,
-            normal: modules.normal,
-            not_init: modules.not_init,
-            last_contact: agent.last_contact.map(|at| at.to_string()),
-            as_of: row.as_of.to_string(),
-            stale: row.stale,
-            console: self.linker.console(&row.site, &agent.id).map(String::from).unwrap_or_default(),
-        }
-    }
 }
-
-/// The names of [`CsvRow`]'s columns; written also when there are no rows.
-const CSV_HEAD: &[&str] = &[
-    "site",
-    "id",
-    "alias",
-    "name",
-    "address",
-    "groups",
-    "os",
-    "status",
-    "alert_fired",
-    "critical",
-    "warning",
-    "unknown",
-    "normal",
-    "not_init",
-    "last_contact",
-    "as_of",
-    "stale",
-    "console",
-];
 
 fn json(record: &impl Serialize) -> String {
     // Our records hold nothing that JSON cannot: maps with text keys only.

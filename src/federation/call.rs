@@ -72,6 +72,16 @@ impl Call {
         }
     }
 
+    /// What is known, without a read.
+    pub(super) fn known(self) -> SiteAnswer {
+        let plan = self.slot.plan();
+        if !self.asked.query.concerns(plan.id.as_str(), &plan.tags) {
+            return self.not_asked();
+        }
+        let look = self.slot.look(Wanted::Known);
+        self.answer(&look, look.reads)
+    }
+
     async fn wait(self, before: Look) -> SiteAnswer {
         if let Some(mut flight) = before.flight {
             // Whether it ended or the patience did is seen in what the slot holds afterwards.

@@ -12,6 +12,7 @@ mod found;
 mod merge;
 mod policy;
 mod slot;
+mod tally;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use call::SiteAnswer;
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
 pub use slot::{Held, Look, Plan, Slot, Snapshot, Wanted};
+pub use tally::ReadTally;
 
 use self::call::{Asked, Call};
 use self::found::FoundCache;
@@ -121,21 +123,25 @@ impl View {
         self.answers(question, true)
     }
 
-    fn answers(&self, question: &Question, known_first: bool) -> Answers {
+    /// The question on its way to each site.
+    fn calls(&self, question: &Question) -> impl Iterator<Item = Call> {
         let asked = Arc::new(Asked { query: Arc::new(question.query.clone()), question: question.clone() });
         let deadline = Deadline::after(question.patience);
+        self.seats.iter().map(move |(slot, visible)| Call {
+            slot: Arc::clone(slot),
+            visible: Arc::clone(visible),
+            asked: Arc::clone(&asked),
+            deadline,
+            clock: self.clock,
+            found: self.found.clone(),
+            watch: Stopwatch::start(),
+        })
+    }
+
+    fn answers(&self, question: &Question, known_first: bool) -> Answers {
         let mut ready = Vec::new();
         let waiting = FuturesUnordered::new();
-        for (slot, visible) in &self.seats {
-            let call = Call {
-                slot: Arc::clone(slot),
-                visible: Arc::clone(visible),
-                asked: Arc::clone(&asked),
-                deadline,
-                clock: self.clock,
-                found: self.found.clone(),
-                watch: Stopwatch::start(),
-            };
+        for call in self.calls(question) {
             match call.at_once(known_first) {
                 call::Begun::Answered(answer) => ready.push(answer),
                 call::Begun::Waits { known, rest } => {
@@ -145,6 +151,13 @@ impl View {
             }
         }
         Answers { ready: ready.into_iter(), waiting }
+    }
+
+    /// What is known of all sites, merged. Waits for nobody and causes no read, whatever is wanted.
+    pub fn known(&self, question: &Question) -> Report {
+        let mut merge = Merge::new(question);
+        self.calls(question).for_each(|call| merge.fold(call.known()));
+        merge.finish()
     }
 
     /// Asks all sites and waits for the merged answer.
@@ -165,6 +178,11 @@ impl std::fmt::Debug for Answers {
 }
 
 impl Answers {
+    /// Those that are there already, without waiting for anybody.
+    pub fn ready(&self) -> &[SiteAnswer] {
+        self.ready.as_slice()
+    }
+
     /// How many have not come yet.
     pub fn pending(&self) -> usize {
         self.ready.len() + self.waiting.len()

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::policy::{Ended, Failing, History, Policy, Urgency};
+use super::tally::{ReadTally, tell_change};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{ErrorCode, Failure, SiteError, SiteId};
 use crate::inventory::Inventory;
@@ -54,6 +55,7 @@ struct State {
     history: History,
     flight: Option<Flight>,
     costs: VecDeque<Duration>,
+    tally: ReadTally,
     /// When reads began to go well, or to fail.
     since: Option<Timestamp>,
     skew_ms: Option<i64>,
@@ -137,6 +139,8 @@ pub struct Snapshot {
     pub current: bool,
     /// Costs of the last reads: median and 95th percentile.
     pub costs: Option<(Duration, Duration)>,
+    /// All its reads since the slot began.
+    pub tally: ReadTally,
     /// How far its clock is ahead of ours, in milliseconds.
     pub skew_ms: Option<i64>,
     /// What a person should know although it answers.
@@ -210,6 +214,7 @@ impl Slot {
             max_age: self.plan.policy.effective_max_age(&state.history),
             current: look.current,
             costs: at(50).zip(at(95)),
+            tally: state.tally.clone(),
             skew_ms: state.skew_ms,
             warnings: look.held.map(|held| held.warnings.to_vec()).unwrap_or_default(),
         }
@@ -281,6 +286,9 @@ impl Slot {
             state.costs.pop_front();
         }
         state.costs.push_back(cost);
+        state.tally.ended(cost, result.as_ref().err());
+        let before = state.history.failing.as_ref().map(|failing| failing.error.clone());
+        let failed = result.as_ref().err().cloned();
         match result {
             Ok(reading) => {
                 if state.history.failing.is_some() || state.since.is_none() {
@@ -299,6 +307,7 @@ impl Slot {
             }
         }
         drop(state);
+        tell_change(&self.plan.id, before.as_ref(), failed.as_ref());
         self.ended.send_replace(number);
     }
 }

@@ -31,8 +31,25 @@ const AREAS: &[Area] = &[
     Area { layer: 4, name: "demo", knows: &["secret", "clock", "domain"] },
     Area {
         layer: 5,
+        name: "http",
+        knows: &["clock", "domain", "inventory", "config", "sites", "federation", "wire", "app"],
+    },
+    Area {
+        layer: 5,
         name: "cli",
-        knows: &["secret", "clock", "domain", "inventory", "config", "sites", "federation", "wire", "app", "demo"],
+        knows: &[
+            "secret",
+            "clock",
+            "domain",
+            "inventory",
+            "config",
+            "sites",
+            "federation",
+            "wire",
+            "app",
+            "http",
+            "demo",
+        ],
     },
     Area {
         layer: 6,
@@ -51,9 +68,11 @@ const PLACES: &[Place] = &[
     ("moka", &["federation"]),
     ("hyper", &["demo", "http", "sites::http::classify"]),
     ("hyper_util", &["demo", "http"]),
+    ("tower_http", &["http"]),
+    ("arc_swap", &["http", "cli"]),
     ("clap", &["cli"]),
     ("anstream", &["cli"]),
-    ("csv", &["cli"]),
+    ("csv", &["wire"]),
     ("serde_saphyr", &["config"]),
 ];
 

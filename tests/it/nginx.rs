@@ -40,9 +40,9 @@ fn location(number: usize, changes: &[(&str, &str)]) -> String {
 }
 
 /// A running nginx. Ends when dropped.
-struct Nginx {
+pub(crate) struct Nginx {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     prefix: tempfile::TempDir,
 }
 
@@ -56,7 +56,7 @@ impl Drop for Nginx {
 
 impl Nginx {
     /// Starts one that serves on a free port what `servers` says for it.
-    async fn start(servers: impl Fn(u16) -> String) -> Self {
+    pub(crate) async fn start(servers: impl Fn(u16) -> String) -> Self {
         // Somebody else may take the port before nginx does; then nginx ends, and another one is tried.
         for _ in 0..5 {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();

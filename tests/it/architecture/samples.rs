@@ -210,7 +210,7 @@ fn a_crate_out_of_its_place_is_told() {
         ("src/app.rs", "use clap::Parser;"),
         ("src/wire.rs", "#[derive(clap::ValueEnum)] enum A {}"),
         ("src/demo/mod.rs", "fn f() { anstream::stderr() }"),
-        ("src/wire.rs", "use csv as rows;"),
+        ("src/app.rs", "use csv as rows;"),
         ("src/domain/mod.rs", "use {serde_saphyr::Spanned, std::fmt};"),
         ("src/demonstration.rs", "use axum::body;"),
     ] {

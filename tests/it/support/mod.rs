@@ -1,4 +1,5 @@
 //! What integration tests share.
 
+pub(crate) mod gateway;
 pub(crate) mod program;
 pub(crate) mod replay;

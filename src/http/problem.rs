@@ -1,0 +1,96 @@
+//! Errors of ours as problem+json: a stable code, a sentence, and where it helps a remedy and a position.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::query::QueryError;
+
+/// An error as answered.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Box<Fields>,
+}
+
+#[derive(Debug, Serialize)]
+struct Fields {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sites: Option<Value>,
+}
+
+impl Problem {
+    /// With a stable word and a sentence: lower-case, without a full stop.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let body = Fields {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            remedy: None,
+            position: None,
+            sites: None,
+        };
+        Self { status, headers: HeaderMap::new(), body: Box::new(body) }
+    }
+
+    /// A mistake in a parameter.
+    pub(super) fn parameter(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_parameter", detail)
+    }
+
+    /// With what a person can do about it.
+    #[must_use]
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.body.remedy = Some(remedy.into());
+        self
+    }
+
+    /// With one outcome for every site.
+    #[must_use]
+    pub(super) fn sites(mut self, sites: Value) -> Self {
+        self.body.sites = Some(sites);
+        self
+    }
+
+    /// With a header.
+    #[must_use]
+    pub(super) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_query", error.message).remedy(error.remedy);
+        problem.body.position = Some(error.position);
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Our records hold nothing that JSON cannot.
+        let body = serde_json::to_vec(&self.body).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}

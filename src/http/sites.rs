@@ -1,0 +1,115 @@
+//! The sites and their state: all, one, a probe, and the pulse. Only the probe causes a read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::search::json;
+use super::states::{State, Trouble, Word, state};
+use super::viewer::Viewer;
+use crate::app::App;
+use crate::clock::Deadline;
+use crate::domain::SiteId;
+use crate::federation::{Slot, Wanted};
+
+#[derive(Debug, Serialize)]
+struct All {
+    sites: Vec<State>,
+}
+
+/// `GET /api/v1/sites`
+pub(super) async fn all(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    Parameters::read(query.as_deref(), &[])?;
+    Ok(json(&All { sites: viewer.view.slots().map(|slot| state(slot, &viewer.app)).collect() }))
+}
+
+/// `GET /api/v1/sites/{site}`
+pub(super) async fn one(
+    viewer: Viewer,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    Parameters::read(query.as_deref(), &[])?;
+    Ok(json(&state(viewer.site(&id)?, &viewer.app)))
+}
+
+/// How a probe went.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Probed {
+    /// A read ended while the asker waited.
+    Read,
+    /// It still runs.
+    Running,
+    /// The last read is too recent, or the site is never asked.
+    NotStarted,
+}
+
+#[derive(Debug, Serialize)]
+struct Probe {
+    probe: Probed,
+    #[serde(flatten)]
+    site: State,
+}
+
+/// `POST /api/v1/sites/{site}/probe`: reads the site now, if it may be, and answers its state. Never writes.
+pub(super) async fn probe(
+    viewer: Viewer,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let parameters = Parameters::read(query.as_deref(), &["deadline"])?;
+    let deadline = Deadline::after(parameters.patience(&viewer.app.config.gateway)?);
+    let slot = viewer.site(&id)?;
+    let probe = wait(slot, deadline).await;
+    Ok(json(&Probe { probe, site: state(slot, &viewer.app) }))
+}
+
+async fn wait(slot: &Arc<Slot>, deadline: Deadline) -> Probed {
+    let Some(mut flight) = slot.look(Wanted::Probe).flight else { return Probed::NotStarted };
+    match tokio::time::timeout_at(deadline.instant(), flight.wait()).await {
+        Ok(()) => Probed::Read,
+        Err(_) => Probed::Running,
+    }
+}
+
+/// A site that needs a look.
+#[derive(Debug, Serialize)]
+struct Troubled {
+    id: SiteId,
+    state: Word,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Trouble>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pulse {
+    /// How many sites are in each state.
+    sites: BTreeMap<&'static str, usize>,
+    /// Those that need a look.
+    trouble: Vec<Troubled>,
+}
+
+/// `GET /api/v1/pulse`
+pub(super) async fn pulse(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    Parameters::read(query.as_deref(), &[])?;
+    Ok(json(&taken(&viewer, &viewer.app)))
+}
+
+fn taken(viewer: &Viewer, app: &App) -> Pulse {
+    let mut sites: BTreeMap<_, _> = Word::ALL.iter().map(|word| (word.as_str(), 0)).collect();
+    let mut trouble = Vec::new();
+    for slot in viewer.view.slots() {
+        let State { id, state, error, .. } = state(slot, app);
+        *sites.entry(state.as_str()).or_default() += 1;
+        if state.is_trouble() {
+            trouble.push(Troubled { id, state, error });
+        }
+    }
+    Pulse { sites, trouble }
+}

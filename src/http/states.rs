@@ -1,0 +1,157 @@
+//! What is known of a site as a JSON record. Making it asks nobody.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::{ErrorCode, SiteId};
+use crate::federation::{Slot, Snapshot};
+use crate::sites::View;
+use crate::wire::{self, Linker as _, millis};
+
+/// How a site is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Word {
+    /// It works, and its rows are current.
+    Ok,
+    /// It worked when it was read last; nobody has asked for a while.
+    Idle,
+    /// Nobody has asked yet.
+    Unread,
+    /// Its last read failed; older rows are kept.
+    Stale,
+    /// Its last read failed, and there are no rows.
+    Failed,
+    /// Not asked, because the configuration says so.
+    Paused,
+}
+
+impl Word {
+    pub(super) const ALL: [Self; 6] = [Self::Ok, Self::Idle, Self::Unread, Self::Stale, Self::Failed, Self::Paused];
+
+    pub(super) fn of(known: &Snapshot) -> Self {
+        match (&known.failure, known.agents) {
+            (Some(failure), _) if failure.error.code == ErrorCode::Paused => Self::Paused,
+            (Some(_), Some(_)) => Self::Stale,
+            (Some(_), None) => Self::Failed,
+            (None, None) => Self::Unread,
+            (None, Some(_)) if known.current => Self::Ok,
+            (None, Some(_)) => Self::Idle,
+        }
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Idle => "idle",
+            Self::Unread => "unread",
+            Self::Stale => "stale",
+            Self::Failed => "failed",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// Whether somebody should look.
+    pub(super) const fn is_trouble(self) -> bool {
+        matches!(self, Self::Stale | Self::Failed | Self::Paused)
+    }
+}
+
+/// One site.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    pub(super) id: SiteId,
+    name: String,
+    tags: Vec<String>,
+    pub(super) state: Word,
+    /// Since when it works, or fails.
+    since: Option<Timestamp>,
+    /// Whether a read runs.
+    reading: bool,
+    rows: Option<usize>,
+    as_of: Option<Timestamp>,
+    age_ms: Option<u64>,
+    /// Not older than this: current.
+    max_age_ms: u64,
+    /// The distance of ordinary reads.
+    interval_ms: u64,
+    /// Until the next ordinary read may start; 0: now.
+    next_read_ms: u64,
+    latency: Option<Latency>,
+    /// How far its clock is ahead of ours.
+    clock_skew_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<Trouble>,
+    warnings: Vec<String>,
+    links: Links,
+}
+
+/// What reads took, of the last ones.
+#[derive(Debug, Serialize)]
+struct Latency {
+    p50_ms: u64,
+    p95_ms: u64,
+}
+
+/// Why its last read failed.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Trouble {
+    code: ErrorCode,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+    since: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    page: String,
+    console: Option<String>,
+    probe: String,
+}
+
+/// What is known of a site now.
+pub(super) fn state(slot: &Arc<Slot>, app: &App) -> State {
+    let (plan, known, base) = (slot.plan(), slot.snapshot(), app.base());
+    let id = &plan.id;
+    let site = app.config.sites.iter().find(|site| site.id == *id);
+    let mut warnings = known.warnings.clone();
+    if site.is_some_and(|site| site.tls.insecure) {
+        warnings
+            .push("any certificate is believed, so anybody on the way can be this site (`tls.insecure`)".to_owned());
+    }
+    State {
+        id: id.clone(),
+        name: plan.name.clone(),
+        tags: plan.tags.clone(),
+        state: Word::of(&known),
+        since: known.since,
+        reading: known.reading,
+        rows: known.agents,
+        as_of: known.as_of,
+        age_ms: known.as_of.map(|as_of| millis(as_of.until(app.clock().now()))),
+        max_age_ms: millis(known.max_age),
+        interval_ms: millis(known.interval),
+        next_read_ms: known.not_before.map_or(0, millis),
+        latency: known.costs.map(|(p50, p95)| Latency { p50_ms: wire::millis(p50), p95_ms: millis(p95) }),
+        clock_skew_ms: known.skew_ms,
+        error: known.failure.map(|failure| Trouble {
+            code: failure.error.code,
+            message: failure.error.message,
+            remedy: failure.error.remedy,
+            since: failure.since,
+        }),
+        warnings,
+        links: Links {
+            own: format!("{base}api/v1/sites/{id}"),
+            page: format!("{base}sites/{id}"),
+            console: plan.site.as_ref().ok().map(|site| site.link(View::Home).to_string()),
+            probe: format!("{base}api/v1/sites/{id}/probe"),
+        },
+    }
+}

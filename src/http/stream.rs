@@ -1,0 +1,81 @@
+//! A search's answer as lines of JSON: what is known at once, one record a site when its read ends, then a summary.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE as CONTENT_TYPE_HEADER};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::Shared;
+use super::search::{SITES, counted};
+use super::viewer::Viewer;
+use crate::app::App;
+use crate::clock::Stopwatch;
+use crate::domain::Completeness;
+use crate::federation::{Answers, Merge, Question};
+use crate::wire;
+
+/// One JSON record a line.
+pub(super) const CONTENT_TYPE: &str = "application/x-ndjson";
+
+/// The lines still to come. Dropping it drops only the waiting; reads go on.
+struct Lines {
+    answers: Answers,
+    /// `None` after the summary.
+    merge: Option<Merge>,
+    app: Arc<App>,
+    watch: Stopwatch,
+    shared: Arc<Shared>,
+}
+
+/// Answers a question as a stream.
+pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -> Response {
+    let answers = viewer.view.stream(question);
+    let record = at_the_begin(&answers, viewer.view.slots().count());
+    let merge = Some(Merge::new(question));
+    let lines = Lines { answers, merge, app: viewer.app, watch: Stopwatch::start(), shared };
+    let body = Body::from_stream(futures_util::stream::unfold(lines, |lines| lines.next()));
+    let headers = [
+        (CONTENT_TYPE_HEADER, CONTENT_TYPE),
+        (CACHE_CONTROL, "no-store, no-transform"),
+        // A proxy would keep lines back until it has enough of them.
+        (axum::http::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, [(SITES, counted(record))], body).into_response()
+}
+
+/// How the answer stands before anybody has been waited for: a site without rows counts as failed.
+fn at_the_begin(answers: &Answers, sites: usize) -> Completeness {
+    let known = answers.ready();
+    let mut record = Completeness::of(known.iter().map(|answer| &answer.outcome));
+    record.failed += sites.saturating_sub(known.len());
+    record
+}
+
+impl Lines {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let line = match self.answers.next().await {
+            Some(answer) => {
+                let line = line(&wire::site_record(&answer, self.app.as_ref()));
+                self.merge.as_mut()?.fold(answer);
+                line
+            }
+            None => {
+                let report = self.merge.take()?.finish();
+                self.shared.tally.answered(&report);
+                line(&wire::summary(&report, self.watch.elapsed()))
+            }
+        };
+        Some((Ok(line), self))
+    }
+}
+
+fn line(record: &impl Serialize) -> Bytes {
+    // Our records hold nothing that JSON cannot, and JSON has no line end inside of a text.
+    let mut line = serde_json::to_vec(record).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}

@@ -1,0 +1,101 @@
+//! A report for spreadsheets: a line per agent, then comment lines that say which sites are missing.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::Linker;
+use crate::federation::{Report, Row};
+
+/// One agent as columns of a spreadsheet.
+#[derive(Serialize)]
+struct CsvRow<'a> {
+    site: &'a str,
+    id: &'a str,
+    alias: &'a str,
+    name: &'a str,
+    address: &'a str,
+    groups: String,
+    os: &'a str,
+    status: &'static str,
+    alert_fired: Option<bool>,
+    critical: u32,
+    warning: u32,
+    unknown: u32,
+    normal: u32,
+    not_init: u32,
+    last_contact: Option<String>,
+    as_of: String,
+    stale: bool,
+    console: String,
+}
+
+/// A report as CSV.
+///
+/// # Errors
+/// None that a report in memory can cause.
+pub fn csv(report: &Report, linker: &dyn Linker) -> io::Result<String> {
+    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
+    for row in &report.rows {
+        csv.serialize(csv_row(row, linker)).map_err(io::Error::other)?;
+    }
+    let bytes = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    text.push_str(&format!("# Metaconsole-Sites: {}\n", report.completeness()));
+    for outcome in &report.sites {
+        if let Some(failure) = &outcome.failure {
+            let word = outcome.contribution.as_str();
+            let message = failure.error.message.replace(char::is_control, "\u{fffd}");
+            text.push_str(&format!("# {} {word}: {}: {message}\n", outcome.site, failure.error.code));
+        }
+    }
+    Ok(text)
+}
+
+fn csv_row<'a>(row: &'a Row, linker: &dyn Linker) -> CsvRow<'a> {
+    let agent = &row.hit.agent;
+    let modules = agent.modules;
+    CsvRow {
+        site: row.site.as_str(),
+        id: &agent.id,
+        alias: &agent.alias,
+        name: &agent.name,
+        address: &agent.address,
+        groups: agent.groups.join("; "),
+        os: &agent.os,
+        status: agent.status.as_str(),
+        alert_fired: None,
+        critical: modules.critical,
+        warning: modules.warning,
+        unknown: modules.unknown,
+        normal: modules.normal,
+        not_init: modules.not_init,
+        last_contact: agent.last_contact.map(|at| at.to_string()),
+        as_of: row.as_of.to_string(),
+        stale: row.stale,
+        console: linker.console(&row.site, &agent.id).map(String::from).unwrap_or_default(),
+    }
+}
+
+/// The names of [`CsvRow`]'s columns; written also when there are no rows.
+const CSV_HEAD: &[&str] = &[
+    "site",
+    "id",
+    "alias",
+    "name",
+    "address",
+    "groups",
+    "os",
+    "status",
+    "alert_fired",
+    "critical",
+    "warning",
+    "unknown",
+    "normal",
+    "not_init",
+    "last_contact",
+    "as_of",
+    "stale",
+    "console",
+];
