@@ -10,5 +10,7 @@ pub mod federation;
 pub mod http;
 pub mod inventory;
 pub mod secret;
+pub mod serve;
 pub mod sites;
+pub mod telemetry;
 pub mod wire;

@@ -1,12 +1,15 @@
-//! `demo`: consoles on loopback, and a configuration for them until they end.
+//! `demo`: consoles on loopback, a configuration for them until they end, and the gateway in front.
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::out::{self, Data};
-use super::{DemoArgs, Exit};
+use super::{DemoArgs, Exit, serve};
+use crate::config::Environment;
 use crate::demo::Demo;
+use crate::serve::Hangup;
 
 /// A folder that goes with the demo.
 struct Folder(PathBuf);
@@ -18,36 +21,56 @@ impl Drop for Folder {
     }
 }
 
-pub(super) async fn demo(args: DemoArgs, program: &Path) -> Exit {
-    let demo = match Demo::start(args.port) {
+pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environment<'_>) -> Exit {
+    args.log.start();
+    let demo = match Demo::start_on(args.listen, args.port) {
         Ok(demo) => demo,
         Err(error) => {
             out::say(error);
             return Exit::Failed;
         }
     };
-    let folder = match configuration(&demo) {
+    let folder = match configuration(&demo, &args) {
         Ok(folder) => folder,
         Err(error) => {
             out::say(format_args!("the demo's configuration cannot be written: {error}"));
             return Exit::Failed;
         }
     };
+    let file = folder.0.join("sites.yaml");
+    let service = match serve::open(&file, environment, Hangup::End, args.log).await {
+        Ok(service) => service,
+        Err(exit) => return exit,
+    };
+    let url = service.config().gateway.public_url.to_string();
     let mut data = Data::exact();
-    data.write(format_args!("{}", greeting(&demo, &folder.0.join("sites.yaml"), program)));
+    data.write(format_args!("{}", greeting(&demo, &url, &file, program)));
     if let Err(error) = data.finish() {
         out::say(format_args!("the greeting could not be written: {error}"));
     }
-    ended().await;
+    service.run().await;
     Exit::Complete
 }
 
-fn configuration(demo: &Demo) -> io::Result<Folder> {
+fn configuration(demo: &Demo, args: &DemoArgs) -> io::Result<Folder> {
     let folder = Folder(new_folder()?);
     let token = demo.sites().first().map(|site| site.token.as_str()).unwrap_or_default();
     std::fs::write(folder.0.join("token"), token)?;
-    std::fs::write(folder.0.join("sites.yaml"), demo.sites_yaml(Path::new("token")))?;
+    let gateway = gateway_yaml(args);
+    std::fs::write(folder.0.join("sites.yaml"), gateway + &demo.sites_yaml(Path::new("token")))?;
     Ok(folder)
+}
+
+/// The demo holds nothing but invented hosts, so whoever listens elsewhere on purpose may.
+fn gateway_yaml(args: &DemoArgs) -> String {
+    let listen = SocketAddr::from((args.listen, args.port));
+    // Of all addresses, loopback is the one that browsers here have; a container's ports are published on it.
+    let near = if args.listen.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { args.listen };
+    let host = SocketAddr::from((near, args.port));
+    let anonymous = !args.listen.is_loopback();
+    format!(
+        "gateway:\n  id: demo\n  listen: \"{listen}\"\n  public_url: http://{host}/\n  allow_anonymous: {anonymous}\n"
+    )
 }
 
 /// A folder that was not there before: not one that somebody else has put in its place.
@@ -62,33 +85,20 @@ fn new_folder() -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-fn greeting(demo: &Demo, config: &Path, program: &Path) -> String {
-    let mut text = String::from("Six demo sites, on loopback only. Ctrl-C ends them.\n\n");
+fn greeting(demo: &Demo, url: &str, config: &Path, program: &Path) -> String {
+    let mut text = format!("The gateway is {url} with six demo sites behind it. Ctrl-C ends them.\n\n");
     for site in demo.sites() {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {:<8} {:<18} {}", site.id, site.name, site.url);
     }
     let ask = format!("{} search --config {}", program.display(), config.display());
-    let _ = write!(text, "\nIn another terminal:\n\n  {ask} web\n  {ask} status:critical site:madrid\n");
+    let _ = write!(
+        text,
+        "\nIn another terminal, ask the gateway:\n\n  \
+         curl '{url}api/v1/search?q=web+status:critical&limit=5'\n  \
+         curl -N -H 'Accept: application/x-ndjson' '{url}api/v1/search?q=web&limit=5'\n  \
+         curl '{url}api/v1/sites'\n\n\
+         or the sites without it:\n\n  {ask} web\n  {ask} status:critical site:madrid\n"
+    );
     text
-}
-
-/// Until somebody ends the program.
-async fn ended() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without signals, only killing ends it.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -1,13 +1,15 @@
-//! The command line: `search`, `where`, `check`, `demo`. Data on stdout, words on stderr; a closed pipe is no error.
+//! The command line: `serve`, `search`, `where`, `check`, `demo`. Data on stdout, words on stderr; a closed pipe is no error.
 
 mod ask;
 mod check;
 mod demo;
 mod format;
 mod out;
+mod serve;
 mod table;
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config, Environment};
 use crate::inventory::Order;
+use crate::telemetry::{self, LogFormat, LogLevel};
 
 /// How a command ended, as the exit code that scripts can rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +56,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway: all sites behind one address, for any number of viewers.
+    Serve(ServeArgs),
     /// Find agents on all sites at once.
     Search(SearchArgs),
     /// Say on which site an agent is: its whole alias or name, whatever case or accents.
     Where(WhereArgs),
     /// Validate the configuration, then probe each site step by step, with a remedy for each failure.
     Check(CheckArgs),
-    /// Start demo consoles on loopback, with nothing installed.
+    /// Start a whole federation on loopback, with nothing installed: demo consoles, and the gateway in front.
     Demo(DemoArgs),
 }
 
@@ -123,9 +128,68 @@ struct CheckArgs {
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// The consoles listen on the ports behind this one.
+    /// The gateway listens on this port, the consoles on those behind it.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Where all of them listen. In a container: 0.0.0.0, with its ports published on the host's loopback only.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
+    listen: IpAddr,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct LogArgs {
+    /// How log lines are written, on stderr.
+    #[arg(long, value_enum, default_value_t = Lines::Text, env = "METACONSOLE_LOG_FORMAT")]
+    log_format: Lines,
+    /// The least important events that are logged.
+    #[arg(long, value_enum, default_value_t = Level::Info, env = "METACONSOLE_LOG")]
+    log_level: Level,
+}
+
+impl LogArgs {
+    fn start(self) {
+        let format = match self.log_format {
+            Lines::Text => LogFormat::Text,
+            Lines::Json => LogFormat::Json,
+        };
+        let level = match self.log_level {
+            Level::Error => LogLevel::Error,
+            Level::Warn => LogLevel::Warn,
+            Level::Info => LogLevel::Info,
+            Level::Debug => LogLevel::Debug,
+        };
+        telemetry::start(format, level);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lines {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// What changed.
+    Info,
+    /// What happens.
+    Debug,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -196,7 +260,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         Command::Search(args) => ask::search(args, environment).await,
         Command::Where(args) => ask::locate(args, environment).await,
         Command::Check(args) => check::check(args, environment).await,
-        Command::Demo(args) => demo::demo(args, &program).await,
+        Command::Demo(args) => demo::demo(args, &program, environment).await,
+        Command::Serve(args) => serve::serve(args, environment).await,
     }
 }
 

@@ -54,6 +54,16 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// Every file that was read, the main one first.
     pub files: Vec<PathBuf>,
+    /// Every file these name: secrets and certificates.
+    pub named: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Sites that browsers reach under the gateway's own host name, so that cookies of the one go to the other.
+    /// [`load`] refuses them where `gateway.public_url` is said; where it is not, nothing may be served there at all.
+    pub fn under_own_host(&self) -> impl Iterator<Item = &Site> {
+        self.sites.iter().filter(|site| check::same_host(&site.public_url, &self.gateway.public_url))
+    }
 }
 
 /// The section `gateway:`.

@@ -2,7 +2,7 @@
 //!
 //! A literal one is refused unseen: its text goes into no message, not even its length.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Environment;
 use super::environment::{look_up, whole_name};
@@ -29,6 +29,14 @@ pub(crate) struct Found {
 /// Whether the text says where a secret is, instead of being one.
 pub(crate) fn is_reference(text: &str) -> bool {
     source(text).is_some()
+}
+
+/// The file that `text` points to, if it is one.
+pub(crate) fn file(text: &str, folder: &Path) -> Option<PathBuf> {
+    match source(text)? {
+        Source::File(path) => Some(folder.join(path)),
+        Source::Variable(_) => None,
+    }
 }
 
 /// Fetches the secret that `text` points to; files are relative to `folder`.

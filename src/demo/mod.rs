@@ -20,7 +20,7 @@ mod server;
 
 use std::fmt::Write;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -158,6 +158,17 @@ pub struct DemoSite {
     pub token: String,
 }
 
+/// How this machine reaches what listens on `address`, as it stands in a URL.
+fn near(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) if !address.is_unspecified() => address.to_string(),
+        IpAddr::V6(address) if !address.is_unspecified() => format!("[{address}]"),
+        // All of them: loopback is one.
+        IpAddr::V4(_) => "127.0.0.1".to_owned(),
+        IpAddr::V6(_) => "[::1]".to_owned(),
+    }
+}
+
 /// The running demo sites. They stop when this is dropped.
 #[derive(Debug)]
 pub struct Demo {
@@ -193,11 +204,16 @@ pub enum DemoError {
 impl Demo {
     /// Starts the sites on the ports after `port`, on loopback. Needs a tokio runtime.
     pub fn start(port: u16) -> Result<Self, DemoError> {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    /// Like [`Demo::start`], on another address of this machine: in a container, loopback is only the container's own.
+    pub fn start_on(listen: IpAddr, port: u16) -> Result<Self, DemoError> {
         let mut demo = Self { sites: Vec::new(), consoles: Vec::new(), held: Vec::new() };
         let mut next = port;
         for (plan, seed) in PLANS.iter().zip(1..) {
             next = next.checked_add(1).ok_or(DemoError::Range { port, needed: PLANS.len() })?;
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, next));
+            let address = SocketAddr::from((listen, next));
             demo.start_site(plan, seed, address).map_err(|source| DemoError::Port {
                 site: plan.id,
                 address,
@@ -206,7 +222,7 @@ impl Demo {
             demo.sites.push(DemoSite {
                 id: plan.id.to_owned(),
                 name: plan.name.to_owned(),
-                url: console::root("127.0.0.1", next),
+                url: console::root(&near(listen), next),
                 public_url: console::root(&format!("{}.localhost", plan.id), next),
                 tags: plan.tags.iter().map(|tag| (*tag).to_owned()).collect(),
                 token: TOKEN.to_owned(),

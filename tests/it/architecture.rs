@@ -16,6 +16,7 @@ use rules::{Area, Place, ROOT};
 const AREAS: &[Area] = &[
     Area { layer: 0, name: "secret", knows: &[] },
     Area { layer: 0, name: "clock", knows: &[] },
+    Area { layer: 0, name: "telemetry", knows: &[] },
     Area { layer: 0, name: "domain", knows: &["secret", "clock"] },
     Area { layer: 1, name: "inventory", knows: &["clock", "domain"] },
     Area { layer: 1, name: "config", knows: &["secret", "domain"] },
@@ -34,12 +35,15 @@ const AREAS: &[Area] = &[
         name: "http",
         knows: &["clock", "domain", "inventory", "config", "sites", "federation", "wire", "app"],
     },
+    // The process around `http`: port, signals, files.
+    Area { layer: 6, name: "serve", knows: &["clock", "domain", "config", "app", "http"] },
     Area {
-        layer: 5,
+        layer: 7,
         name: "cli",
         knows: &[
             "secret",
             "clock",
+            "telemetry",
             "domain",
             "inventory",
             "config",
@@ -47,12 +51,12 @@ const AREAS: &[Area] = &[
             "federation",
             "wire",
             "app",
-            "http",
             "demo",
+            "serve",
         ],
     },
     Area {
-        layer: 6,
+        layer: 8,
         name: ROOT,
         knows: &["secret", "clock", "domain", "inventory", "config", "sites", "federation", "wire", "app", "cli"],
     },
@@ -64,12 +68,14 @@ const ASSEMBLY: &str = "app";
 /// Crates that have a place, as they are written in code.
 const PLACES: &[Place] = &[
     ("reqwest", &["sites"]),
-    ("axum", &["demo", "http"]),
+    ("axum", &["demo", "http", "serve"]),
     ("moka", &["federation"]),
-    ("hyper", &["demo", "http", "sites::http::classify"]),
-    ("hyper_util", &["demo", "http"]),
+    ("hyper", &["demo", "http", "serve", "sites::http::classify"]),
+    ("hyper_util", &["demo", "http", "serve"]),
     ("tower_http", &["http"]),
-    ("arc_swap", &["http", "cli"]),
+    ("arc_swap", &["http", "serve"]),
+    ("notify", &["serve"]),
+    ("tracing_subscriber", &["telemetry"]),
     ("clap", &["cli"]),
     ("anstream", &["cli"]),
     ("csv", &["wire"]),

@@ -40,6 +40,20 @@ fn scripts_can_be_run() {
 }
 
 #[test]
+fn containers_publish_their_ports_on_loopback_only() {
+    let compose = std::fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    let lines: Vec<&str> = compose.lines().map(str::trim).collect();
+    let ports: Vec<&str> = lines
+        .split(|line| *line == "ports:")
+        .skip(1)
+        .flat_map(|block| block.iter().take_while(|line| line.starts_with("- ") || line.starts_with('#')))
+        .filter_map(|line| line.strip_prefix("- "))
+        .collect();
+    assert!(ports.len() >= 3, "{ports:?}");
+    assert!(ports.iter().all(|port| port.starts_with("\"127.0.0.1:")), "{ports:?}");
+}
+
+#[test]
 fn no_file_names_a_place_of_one_machine() {
     let files = files();
     assert!(files.len() > 50, "git knows only {} files", files.len());

@@ -26,5 +26,7 @@ mod odd_answers;
 mod recordings;
 mod replayed;
 mod search_doc;
+mod serve;
+mod serve_viewers;
 mod slots_kept;
 mod support;

@@ -155,7 +155,12 @@ impl<'a> Fields<'a> {
     pub(crate) fn found(&self, key: &str) -> Option<Placed<'a, Found>> {
         let environment = self.scope.environment;
         let folder: &Path = self.scope.folder();
-        self.raw(key, |text| secrets::fetch(text, folder, environment))
+        self.raw(key, |text| {
+            if let Some(file) = secrets::file(text, folder) {
+                self.scope.name(file);
+            }
+            secrets::fetch(text, folder, environment)
+        })
     }
 
     fn entry(&self, key: &str) -> Option<&'a Entry> {

@@ -15,7 +15,6 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +25,10 @@ use crate::domain::SiteId;
 
 use fields::{Fields, Keys};
 use gateway::Surroundings;
-use scope::{Placed, Scope};
+use scope::{Notes, Placed, Scope};
 use shared::Shared;
 
+pub(super) use address::same_host;
 pub(super) use values::{Span, duration};
 
 /// A thousand sites take less than one.
@@ -62,10 +62,11 @@ struct Tree<'a> {
 /// # Errors
 /// Every mistake of all files at once.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Config, Mistakes> {
-    let mistakes = RefCell::new(Vec::new());
-    let config = read_all(&Scope::of_file(path, environment, &mistakes));
-    match (config, mistakes.into_inner()) {
-        (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+    let notes = Notes::default();
+    let config = read_all(&Scope::of_file(path, environment, &notes));
+    let named = notes.named.into_inner().into_iter().collect();
+    match (config, notes.mistakes.into_inner()) {
+        (Some(config), mistakes) if mistakes.is_empty() => Ok(Config { named, ..config }),
         (_, mistakes) => Err(Mistakes::sorted(mistakes)),
     }
 }
@@ -94,6 +95,7 @@ fn read_all(main: &Scope<'_>) -> Option<Config> {
         gateway: gateway?,
         sites: sites.into_iter().map(|read| read.site).collect::<Option<Vec<Site>>>()?,
         files: files.map(|tree| tree.scope.file().to_path_buf()).collect(),
+        named: Vec::new(),
     })
 }
 

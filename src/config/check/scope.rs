@@ -1,7 +1,8 @@
 //! Where a check stands (file, site, line), and where it tells mistakes to.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Environment;
@@ -14,18 +15,26 @@ pub(crate) struct Scope<'a> {
     file: Arc<Path>,
     site: Option<Arc<str>>,
     pub(crate) environment: Environment<'a>,
-    mistakes: &'a RefCell<Vec<Mistake>>,
+    notes: &'a Notes,
+}
+
+/// What checks leave behind besides values.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) mistakes: RefCell<Vec<Mistake>>,
+    /// Files that hold a value: secrets and certificates, whether they could be read or not.
+    pub(crate) named: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl<'a> Scope<'a> {
     /// The scope of a whole file.
-    pub(crate) fn of_file(file: &Path, environment: Environment<'a>, mistakes: &'a RefCell<Vec<Mistake>>) -> Self {
-        Self { file: file.into(), site: None, environment, mistakes }
+    pub(crate) fn of_file(file: &Path, environment: Environment<'a>, notes: &'a Notes) -> Self {
+        Self { file: file.into(), site: None, environment, notes }
     }
 
     /// Another file of the same configuration.
     pub(crate) fn of_other_file(&self, file: &Path) -> Self {
-        Self::of_file(file, self.environment, self.mistakes)
+        Self::of_file(file, self.environment, self.notes)
     }
 
     /// The same file, inside a site.
@@ -47,8 +56,13 @@ impl<'a> Scope<'a> {
         self.site.as_deref()
     }
 
+    /// Remembers a file that holds a value.
+    pub(crate) fn name(&self, file: PathBuf) {
+        self.notes.named.borrow_mut().insert(file);
+    }
+
     pub(crate) fn tell(&self, place: Place, fault: Fault) {
-        self.mistakes.borrow_mut().push(Mistake {
+        self.notes.mistakes.borrow_mut().push(Mistake {
             file: self.file.to_path_buf(),
             line: place.line,
             column: place.column,

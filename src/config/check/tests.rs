@@ -135,6 +135,7 @@ fn more_sites_come_by_the_name_of_their_file() {
     assert_eq!(ids, ["madrid", "oslo", "lyon", "lima"]);
     let files: Vec<_> = config.files.iter().map(|file| file.file_name().unwrap()).collect();
     assert_eq!(files, ["sites.yaml", "a.yaml", "b.yaml", "e.yaml"]);
+    assert_eq!(config.named, [more.join("token")]);
 }
 
 #[test]

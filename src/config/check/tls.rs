@@ -23,9 +23,13 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// Reads the map; None when there is none.
 pub(crate) fn read(fields: &Fields<'_>) -> Option<Tls> {
     let tls = fields.map("tls", &KEYS)?;
-    let folder = tls.scope.folder();
-    let ca_file = |text: &str| authorities(folder, text);
-    let client_cert = |text: &str| certificate_and_key(folder, text);
+    let named = |text: &str| {
+        let file = tls.scope.folder().join(path(text)?);
+        tls.scope.name(file.clone());
+        Ok(file)
+    };
+    let ca_file = |text: &str| authorities(&named(text)?);
+    let client_cert = |text: &str| certificate_and_key(&named(text)?);
     Some(Tls {
         ca_pem: tls.value("ca_file", ca_file),
         server_name: tls.value("server_name", address::server_name),
@@ -34,18 +38,16 @@ pub(crate) fn read(fields: &Fields<'_>) -> Option<Tls> {
     })
 }
 
-fn authorities(folder: &Path, text: &str) -> Result<Vec<u8>, Fault> {
-    let file = folder.join(path(text)?);
-    let pem = files::read(&file, MAX_BYTES)?.bytes;
+fn authorities(file: &Path) -> Result<Vec<u8>, Fault> {
+    let pem = files::read(file, MAX_BYTES)?.bytes;
     match certificates(&pem) {
         Some(1..) => Ok(pem),
         _ => Err(Fault::new(format!("{} holds no certificate", file.display())).remedy("give a file in PEM form")),
     }
 }
 
-fn certificate_and_key(folder: &Path, text: &str) -> Result<Secret, Fault> {
-    let file = folder.join(path(text)?);
-    let pem = files::read(&file, MAX_BYTES)?.bytes;
+fn certificate_and_key(file: &Path) -> Result<Secret, Fault> {
+    let pem = files::read(file, MAX_BYTES)?.bytes;
     let holds_both = certificates(&pem) > Some(0) && PrivateKeyDer::from_pem_slice(&pem).is_ok();
     match String::from_utf8(pem) {
         Ok(pem) if holds_both => Ok(Secret::new(pem)),

@@ -78,6 +78,9 @@ impl Config {
 /// The program in a folder, without the environment's own settings.
 pub(crate) fn program(folder: &Path) -> tokio::process::Command {
     let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_metaconsole"));
-    program.current_dir(folder).env_remove("METACONSOLE_CONFIG").stdin(Stdio::null()).kill_on_drop(true);
+    for setting in ["METACONSOLE_CONFIG", "METACONSOLE_LOG", "METACONSOLE_LOG_FORMAT"] {
+        program.env_remove(setting);
+    }
+    program.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     program
 }

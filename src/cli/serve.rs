@@ -1,0 +1,52 @@
+//! `serve`: the gateway in the foreground, as a service runs it.
+
+use std::path::Path;
+
+use super::{Exit, Lines, LogArgs, ServeArgs, out};
+use crate::config::Environment;
+use crate::serve::{Hangup, Service, StartError};
+
+pub(super) async fn serve(args: ServeArgs, environment: Environment<'_>) -> Exit {
+    args.log.start();
+    let service = match open(&args.config.config, environment, Hangup::Reload, args.log).await {
+        Ok(service) => service,
+        Err(exit) => return exit,
+    };
+    let address = format!("http://{}/", service.address());
+    let url = service.config().gateway.public_url.to_string();
+    let line = match url == address {
+        true => format!("metaconsole listens on {address}"),
+        false => format!("metaconsole listens on {address} (for browsers {url})"),
+    };
+    // Whoever reads JSON reads nothing else.
+    match args.log.log_format {
+        Lines::Text => out::say(line),
+        Lines::Json => tracing::info!(address, url, "{line}"),
+    }
+    service.run().await;
+    Exit::Complete
+}
+
+/// A gateway that is ready to run; why not is told.
+pub(super) async fn open<'a>(
+    file: &'a Path,
+    environment: Environment<'a>,
+    hangup: Hangup,
+    log: LogArgs,
+) -> Result<Service<'a>, Exit> {
+    let error = match Service::open(file, environment, hangup).await {
+        Ok(service) => return Ok(service),
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    for line in text.lines() {
+        match log.log_format {
+            Lines::Text => out::say(line),
+            Lines::Json => tracing::error!("{line}"),
+        }
+    }
+    Err(match error {
+        StartError::Config(_) | StartError::Open(_) => Exit::Usage,
+        StartError::Listen { .. } | StartError::Signals(_) => Exit::Failed,
+    })
+}

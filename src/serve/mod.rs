@@ -1,0 +1,241 @@
+//! A running gateway: from a configuration file to a port that answers, until the system asks it to end.
+//!
+//! [`Service::open`] does everything that can be refused: it reads the configuration, judges who could reach us, takes
+//! the port. [`Service::run`] answers, follows the configuration's files, and drains at the end.
+
+mod accept;
+mod reload;
+mod signals;
+mod watch;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::net::TcpListener;
+use tokio::sync::watch as state;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{self, Config, Environment, Mistakes};
+use crate::http::{self, Gateway};
+
+use reload::Reload;
+use signals::{Asked, Signals};
+use watch::{Files, Watch};
+
+pub use signals::Hangup;
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has mistakes.
+    #[error("{0}")]
+    Config(Mistakes),
+    /// Anybody could read.
+    #[error("{0}")]
+    Open(OpenToAll),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}; {}", listen_reason(.source), listen_remedy(.source))]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gives no signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
+}
+
+fn listen_reason(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have the address",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        _ => "the system refuses",
+    }
+}
+
+fn listen_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "end it, or write another port in `gateway.listen` (demo: --port)",
+        io::ErrorKind::PermissionDenied => "write a port from 1024 in `gateway.listen` (demo: --port)",
+        _ => "write another address in `gateway.listen` (demo: --listen, --port)",
+    }
+}
+
+/// Listening beyond loopback without log-in, and nobody said that this is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "nobody has to log in, so everybody who reaches {0} could read; write `gateway.allow_anonymous: true` if that is \
+     meant, or a loopback address in `gateway.listen` and a proxy with a log-in in front"
+)]
+pub struct OpenToAll(SocketAddr);
+
+/// A gateway that has its configuration and its port.
+pub struct Service<'a> {
+    listener: TcpListener,
+    address: SocketAddr,
+    signals: Signals,
+    draining: state::Sender<bool>,
+    gateway: Arc<Gateway>,
+    reload: Reload<'a>,
+    watch: Watch,
+}
+
+impl<'a> Service<'a> {
+    /// Reads `file` and takes the port it names. From here on connections wait to be answered, and signals too.
+    ///
+    /// # Errors
+    /// What is wrong, with a remedy.
+    pub async fn open(file: &'a Path, environment: Environment<'a>, hangup: Hangup) -> Result<Self, StartError> {
+        let signals = Signals::listen(hangup).map_err(StartError::Signals)?;
+        let mut watch = Watch::new();
+        // Watched before it is read, so that no change falls in between.
+        watch.on(&Files::of(file, &[]));
+        let config = config::load(file, environment).map_err(StartError::Config)?;
+        let wanted = config.gateway.listen;
+        permitted(&config, wanted).map_err(StartError::Open)?;
+        let listen = |source| StartError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let config = bound(config, address);
+        warn_of_readers(address);
+        warn_of_names(&config);
+        let (draining, is_draining) = state::channel(false);
+        let gateway = Arc::new(Gateway {
+            app: Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System))),
+            draining: is_draining,
+            reload_error: Arc::new(ArcSwapOption::empty()),
+        });
+        let reload = Reload::new(file, environment, Arc::clone(&gateway), address);
+        Ok(Self { listener, address, signals, draining, gateway, reload, watch })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The configuration it starts with.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.gateway.app.load().config)
+    }
+
+    /// Answers until the system asks it to end, and until running requests are answered after that.
+    pub async fn run(mut self) {
+        let router = http::router(Arc::clone(&self.gateway));
+        let mut serving = tokio::spawn(accept::serve(self.listener, router, self.draining.subscribe()));
+        // Now the files are known that the configuration names.
+        self.reload.follow(&mut self.watch);
+        loop {
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    Asked::End => break,
+                    Asked::Reload => self.reload.asked(&mut self.watch),
+                },
+                () = self.watch.changed() => self.reload.noticed(&mut self.watch),
+            }
+        }
+        tracing::info!("asked to end: no new connections, running requests are answered");
+        self.draining.send_replace(true);
+        tokio::select! {
+            _ended = &mut serving => tracing::info!("ended"),
+            () = asked_again(&mut self.signals) => tracing::warn!("asked again: ended at once"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Service<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+async fn asked_again(signals: &mut Signals) {
+    while signals.next().await != Asked::End {}
+}
+
+/// Whether this configuration may be served at this address.
+fn permitted(config: &Config, address: SocketAddr) -> Result<(), OpenToAll> {
+    if address.ip().is_loopback() || config.gateway.allow_anonymous { Ok(()) } else { Err(OpenToAll(address)) }
+}
+
+/// With the port that was taken where the configuration left the choice to the system (`:0`).
+fn bound(mut config: Config, address: SocketAddr) -> Config {
+    let gateway = &mut config.gateway;
+    if gateway.listen.port() == 0 && gateway.listen.ip() == address.ip() {
+        gateway.listen = address;
+        if gateway.public_url.port() == Some(0) {
+            // An http address with a host takes any port.
+            let _ = gateway.public_url.set_port(Some(address.port()));
+        }
+    }
+    config
+}
+
+/// Who can read is told at every start.
+fn warn_of_readers(address: SocketAddr) {
+    if address.ip().is_loopback() {
+        tracing::warn!("nobody has to log in: every local user can read everything that the sites' accounts see");
+    } else {
+        tracing::warn!(
+            "nobody has to log in: everybody who reaches {address} can read everything that the sites' accounts see"
+        );
+    }
+}
+
+/// Names that work, but not as anybody would want.
+fn warn_of_names(config: &Config) {
+    let public_url = &config.gateway.public_url;
+    if config.gateway.listen.ip().is_unspecified()
+        && public_url.host_str() == Some(&config.gateway.listen.ip().to_string())
+    {
+        tracing::warn!("links will begin with {public_url}, which leads nowhere; write `gateway.public_url`");
+    }
+    let shared: Vec<&str> = config.under_own_host().map(|site| site.id.as_str()).collect();
+    if let Some(host) = public_url.host_str().filter(|_| !shared.is_empty()) {
+        tracing::warn!(
+            sites = shared.join(", "),
+            "browsers reach these sites under the gateway's own host name {host}, so cookies of the one go to the \
+             other; give the gateway or the sites a name of their own in `public_url`"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(gateway: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sites.yaml");
+        let site = "{id: a, url: \"http://10.0.0.1/\", credentials: {token: \"${T}\"}}";
+        std::fs::write(&file, format!("gateway: {{{gateway}}}\nsites: [{site}]\n")).unwrap();
+        config::load(&file, &|_| Some("x".to_owned())).unwrap()
+    }
+
+    #[test]
+    fn beyond_loopback_somebody_must_have_meant_it() {
+        let near: SocketAddr = "127.0.0.9:80".parse().unwrap();
+        let far: SocketAddr = "[::]:80".parse().unwrap();
+        assert_eq!(permitted(&config("id: a"), near), Ok(()));
+        assert_eq!(permitted(&config("id: a"), far), Err(OpenToAll(far)));
+        assert_eq!(permitted(&config("allow_anonymous: true"), far), Ok(()));
+    }
+
+    #[test]
+    fn a_port_that_the_system_chose_is_in_every_link() {
+        let address: SocketAddr = "127.0.0.1:4711".parse().unwrap();
+        let chosen = bound(config("listen: \"127.0.0.1:0\""), address);
+        assert_eq!(chosen.gateway.public_url.as_str(), "http://127.0.0.1:4711/");
+        assert_eq!(chosen.gateway.listen, address);
+        let said = bound(config("listen: \"127.0.0.1:0\", public_url: \"https://meta.example.org/\""), address);
+        assert_eq!(said.gateway.public_url.as_str(), "https://meta.example.org/");
+        let fixed = config("listen: \"127.0.0.1:9\"");
+        assert_eq!(bound(fixed.clone(), address), fixed);
+    }
+}
