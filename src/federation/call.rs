@@ -156,8 +156,10 @@ impl Call {
     fn without_rows(&self, look: &Look, reads: u64, now: Timestamp) -> SiteAnswer {
         let asked_now = look.reads > reads;
         let failure = match &look.failure {
-            _ if look.flight.is_some() => self.late(now),
-            Some(failure) if asked_now || failure.error.code == ErrorCode::Paused => failure.clone(),
+            // It was heard, or it is not a matter of time at all: its settings are unusable, or it is paused.
+            Some(failure) if asked_now || self.slot.plan().site.is_err() => failure.clone(),
+            // Since when it fails does not depend on who asks.
+            Some(failure) if look.flight.is_some() => Failure { since: failure.since, ..self.late(now) },
             Some(failure) => Failure { error: resting(&failure.error), since: failure.since },
             None => self.late(now),
         };

@@ -6,7 +6,8 @@
 //! 2. A forced read ("ask again now") may start earlier, but no sooner than ten times the last cost, at least 2 s.
 //! 3. After a failure the next read starts no sooner than 1 s, doubling to 60 s, with jitter: that one is the half-open
 //!    probe. A refused login is asked again after 15 minutes, because each refusal holds a worker of the site for 15
-//!    seconds; a probe that somebody asks for need only keep the distance of a forced read.
+//!    seconds; a probe that somebody asks for need only keep the distance of a forced read. Whatever lets an ordinary
+//!    read start lets the urgent ones start too.
 //! 4. Rows are current up to `max_age`, or twice the interval where that is longer: else a site that must be read
 //!    slowly would be stale between two reads.
 
@@ -94,8 +95,7 @@ impl Policy {
     /// The distance of ordinary reads.
     pub fn interval(&self, history: &History) -> Duration {
         let cost = history.last.map_or(Duration::ZERO, |last| last.cost);
-        let by_load = Duration::try_from_secs_f64(cost.as_secs_f64() / self.max_load).unwrap_or(Duration::MAX);
-        self.refresh_after.max(by_load)
+        self.refresh_after.max(self.by_load(cost))
     }
 
     /// Up to this age rows are current.
@@ -103,38 +103,39 @@ impl Policy {
         self.max_age.max(self.interval(history).saturating_mul(2))
     }
 
-    /// How long the next read may take.
+    /// How long the next read may take. After a refused login as long as the first: given up sooner, the next refusal
+    /// would look like a slow site, and be tried again far too soon.
     pub fn life(&self, history: &History) -> Duration {
-        if history.last.is_none() { self.first_life } else { self.timeout }
+        let refused = history.failing.as_ref().is_some_and(|failing| failing.error.code == ErrorCode::Auth);
+        if refused || history.last.is_none() { self.first_life } else { self.timeout }
     }
 
-    /// The moment from which a read may start; `None`: at once.
+    /// The moment from which a read may start; `None`: at once. Who wants it more urgently never waits longer.
     pub fn not_before(&self, history: &History, urgency: Urgency) -> Option<Instant> {
         let last = history.last?;
-        let distance = match urgency {
-            Urgency::Ordinary => self.interval(history),
-            Urgency::Forced | Urgency::Probe => last.cost.saturating_mul(FORCED_FACTOR).max(FORCED_LEAST),
+        let pause = history.failing.as_ref().map(|failing| failing.not_before);
+        // While it fails its own pause counts instead of `refresh_after`, and what the last read cost it.
+        let ordinary = match pause {
+            None => later(last.at, self.interval(history)),
+            Some(pause) => later(last.at, self.by_load(last.cost)).max(pause),
         };
-        let spaced = last.at.checked_add(distance).unwrap_or(last.at);
-        match (&history.failing, urgency) {
-            // While it fails its own pause counts, and what the last read cost it.
-            (Some(failing), Urgency::Ordinary | Urgency::Forced) => {
-                let costly = last.at.checked_add(self.by_cost(last, urgency)).unwrap_or(last.at);
-                Some(failing.not_before.max(costly))
-            }
-            _ => Some(spaced),
-        }
+        let near = later(last.at, last.cost.saturating_mul(FORCED_FACTOR).max(FORCED_LEAST));
+        Some(match urgency {
+            Urgency::Ordinary => ordinary,
+            Urgency::Forced => ordinary.min(pause.map_or(near, |pause| near.max(pause))),
+            Urgency::Probe => ordinary.min(near),
+        })
     }
 
-    /// What the last cost alone asks for.
-    fn by_cost(&self, last: Ended, urgency: Urgency) -> Duration {
-        match urgency {
-            Urgency::Ordinary => {
-                Duration::try_from_secs_f64(last.cost.as_secs_f64() / self.max_load).unwrap_or(Duration::MAX)
-            }
-            Urgency::Forced | Urgency::Probe => last.cost.saturating_mul(FORCED_FACTOR),
-        }
+    /// The distance that keeps reads of this cost within `max_load`.
+    fn by_load(&self, cost: Duration) -> Duration {
+        Duration::try_from_secs_f64(cost.as_secs_f64() / self.max_load).unwrap_or(Duration::MAX)
     }
+}
+
+/// So long after. Beyond any clock means thirty years: never "at once".
+fn later(at: Instant, distance: Duration) -> Instant {
+    at.checked_add(distance.min(Duration::from_secs(30 * 365 * 86_400))).unwrap_or(at)
 }
 
 impl History {
@@ -153,7 +154,7 @@ impl History {
         let pause = if error.code == ErrorCode::Auth { AUTH_PAUSE } else { doubled.min(LONGEST_PAUSE) };
         // Never sooner than the pause: jitter only adds, up to a quarter.
         let pause = pause.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
-        let not_before = ended.at.checked_add(pause).unwrap_or(ended.at);
+        let not_before = later(ended.at, pause);
         self.last = Some(ended);
         self.failing = Some(Failing { error, since, times, not_before });
     }

@@ -99,7 +99,7 @@ pub struct Look {
     pub held: Option<Held>,
     /// Why the last read failed, if it did; or why the site cannot be read at all.
     pub failure: Option<Failure>,
-    /// Whether the rows are as new as they were wanted, and the site works.
+    /// Whether there is nothing to wait for: the rows are as new as they were wanted, and the site works.
     pub satisfied: bool,
     /// Whether the rows count as current.
     pub current: bool,
@@ -156,7 +156,9 @@ impl fmt::Debug for Slot {
 impl Slot {
     /// Of a site that has not been read.
     pub fn new(plan: Plan, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { plan, clock, state: Mutex::default(), ended: watch::Sender::new(0) })
+        // A site that cannot be read at all has failed since now.
+        let state = State { since: plan.site.is_err().then(|| clock.now()), ..State::default() };
+        Arc::new(Self { plan, clock, state: Mutex::new(state), ended: watch::Sender::new(0) })
     }
 
     /// What it is made of.
@@ -173,20 +175,28 @@ impl Slot {
         let age = state.held.as_ref().map(|held| held.as_of.until(now));
         let works = state.history.failing.is_none() && self.plan.site.is_ok();
         let current = works && age.is_some_and(|age| age <= max_age);
-        let satisfied = current
-            && match wanted {
-                Wanted::Current | Wanted::Known => true,
-                Wanted::Within(limit) => age.is_some_and(|age| age <= limit),
-                Wanted::Probe => false,
-            };
-        if state.flight.is_none() && self.may_read(&state.history, wanted, satisfied) {
+        let satisfied = match wanted {
+            Wanted::Known => true,
+            Wanted::Current => current,
+            Wanted::Within(limit) => current && age.is_some_and(|age| age <= limit),
+            Wanted::Probe => false,
+        };
+        let urgency = match wanted {
+            Wanted::Known => None,
+            Wanted::Probe => Some(Urgency::Probe),
+            Wanted::Within(limit) if !satisfied && limit < max_age => Some(Urgency::Forced),
+            // Whoever is satisfied may still find that it is time to read again, behind them; and who would take
+            // older rows than the configuration does is in no hurry.
+            Wanted::Within(_) | Wanted::Current => Some(Urgency::Ordinary),
+        };
+        if state.flight.is_none() && urgency.is_some_and(|urgency| self.may_read(&state.history, urgency)) {
             self.start(&mut state);
         }
         let flight =
             state.flight.as_ref().map(|flight| Waiter { ended: self.ended.subscribe(), number: flight.number });
         Look {
             held: state.held.clone(),
-            failure: self.failure(&state.history, now),
+            failure: self.failure(&state, now),
             satisfied,
             current,
             flight,
@@ -234,23 +244,14 @@ impl Slot {
         }
     }
 
-    fn may_read(&self, history: &History, wanted: Wanted, satisfied: bool) -> bool {
-        let urgency = match wanted {
-            _ if self.plan.site.is_err() => return false,
-            Wanted::Known => return false,
-            Wanted::Probe => Urgency::Probe,
-            // Whoever is satisfied may still find that it is time to read again, behind them.
-            Wanted::Current => Urgency::Ordinary,
-            Wanted::Within(_) if satisfied => Urgency::Ordinary,
-            Wanted::Within(_) => Urgency::Forced,
-        };
+    fn may_read(&self, history: &History, urgency: Urgency) -> bool {
         let not_before = self.plan.policy.not_before(history, urgency);
-        not_before.is_none_or(|at| at <= Stopwatch::start().instant())
+        self.plan.site.is_ok() && not_before.is_none_or(|at| at <= Stopwatch::start().instant())
     }
 
-    fn failure(&self, history: &History, now: Timestamp) -> Option<Failure> {
-        match (&self.plan.site, &history.failing) {
-            (Err(error), _) => Some(Failure { error: error.clone(), since: now }),
+    fn failure(&self, state: &State, now: Timestamp) -> Option<Failure> {
+        match (&self.plan.site, &state.history.failing) {
+            (Err(error), _) => Some(Failure { error: error.clone(), since: state.since.unwrap_or(now) }),
             (Ok(_), Some(Failing { error, since, .. })) => Some(Failure { error: error.clone(), since: *since }),
             (Ok(_), None) => None,
         }
@@ -260,10 +261,11 @@ impl Slot {
     fn start(self: &Arc<Self>, state: &mut State) {
         let Ok(site) = &self.plan.site else { return };
         let number = *self.ended.borrow() + 1;
-        let read =
-            Read { slot: Arc::downgrade(self), asked: self.clock.now(), watch: Stopwatch::start(), ended: false };
+        let (slot, asked, watch) = (Arc::downgrade(self), self.clock.now(), Stopwatch::start());
         let (site, life) = (Arc::clone(site), self.plan.policy.life(&state.history));
         let task = tokio::spawn(async move {
+            // Made in here: a runtime that shuts down drops the task at once, and the state is locked meanwhile.
+            let read = Read { slot, asked, watch, ended: false };
             let deadline = Deadline::after(life);
             let late = || {
                 SiteError::new(ErrorCode::Timeout, format!("no answer within {life:?}"))

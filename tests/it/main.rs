@@ -28,5 +28,6 @@ mod replayed;
 mod search_doc;
 mod serve;
 mod serve_viewers;
+mod slots;
 mod slots_kept;
 mod support;
