@@ -161,6 +161,8 @@ pub struct Summary<'a> {
     pub complete: bool,
     /// How long it took.
     pub took_ms: u64,
+    /// The best rows of all sites in order, each as [site, id]: what the records hold of them, merged and cut.
+    pub order: Vec<(&'a SiteId, &'a str)>,
     /// One for every site.
     pub sites: Vec<SiteOutcome<'a>>,
 }
@@ -224,6 +226,7 @@ pub fn summary(report: &Report, took: Duration) -> SummaryRecord<'_> {
             stale_rows: report.stale_rows,
             complete: report.completeness().is_complete(),
             took_ms: millis(took),
+            order: report.rows.iter().map(|row| (&row.site, row.hit.agent.id.as_str())).collect(),
             sites: report.sites.iter().map(outcome).collect(),
         },
     }

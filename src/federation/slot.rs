@@ -308,9 +308,11 @@ impl Slot {
                 state.history.failed(ended, error, now, jitter(number));
             }
         }
-        drop(state);
-        tell_change(&self.plan.id, before.as_ref(), failed.as_ref());
+        // Under the lock: whoever looks next must see the number and what came with it together.
         self.ended.send_replace(number);
+        drop(state);
+        // Last, for a log that is slow to take a line keeps nobody waiting but this task.
+        tell_change(&self.plan.id, before.as_ref(), failed.as_ref());
     }
 }
 

@@ -89,7 +89,7 @@ impl Parameters {
         match (fresh, self.get("max_age")) {
             (false, None) => Ok(Wanted::Current),
             (true, None) => Ok(Wanted::Within(Duration::ZERO)),
-            (false, Some("0" | "0s")) => Ok(Wanted::Within(Duration::ZERO)),
+            (false, Some("0" | "0s" | "0ms")) => Ok(Wanted::Within(Duration::ZERO)),
             (false, Some(text)) => duration("max_age", text).map(Wanted::Within),
             (true, Some(_)) => {
                 Err(Problem::parameter("`fresh` and `max_age` say two things").remedy("write only one of them"))

@@ -9,12 +9,19 @@ use crate::support::gateway::{Gate, Lines, Served, console, until};
 use crate::support::program::Config;
 
 /// What a client has after these records: the last of each site.
-fn merged(records: &[Value]) -> Vec<Value> {
+fn rows(records: &[Value]) -> Vec<Value> {
     let mut sites = BTreeMap::new();
     for record in records.iter().filter(|record| record.get("site").is_some()) {
         sites.insert(record["site"].as_str().unwrap().to_owned(), record["agents"].as_array().unwrap().clone());
     }
     sites.into_values().flatten().collect()
+}
+
+/// What a client shows at the end: those rows, in the order that the summary tells.
+fn merged(records: &[Value]) -> Vec<Value> {
+    let rows = rows(records);
+    let of = |place: &Value| rows.iter().find(|row| row["site"] == place[0] && row["id"] == place[1]).unwrap().clone();
+    records.last().unwrap()["summary"]["order"].as_array().unwrap().iter().map(of).collect()
 }
 
 fn words(record: &Value) -> (&str, &str) {
@@ -44,7 +51,7 @@ async fn known_rows_come_before_any_site_has_answered_and_corrections_when_they_
     );
     let begin = [lines.next().await.unwrap(), lines.next().await.unwrap()];
     let sites: Vec<_> = begin.iter().map(|record| record["site"].as_str().unwrap()).collect();
-    assert_eq!((sites, merged(&begin).len()), (vec!["a", "b"], 3));
+    assert_eq!((sites, rows(&begin).len()), (vec!["a", "b"], 3));
     assert!(gates.iter().all(|gate| gate.server.requests().load().in_flight == 1), "a site has answered");
     gates[1].set_open(true);
     let second = lines.next().await.unwrap();
@@ -99,4 +106,26 @@ async fn through_nginx_a_record_arrives_while_a_site_still_hangs() {
     gate.set_open(true);
     let rest = lines.all().await;
     assert_eq!((words(&rest[0]), &rest[1]["summary"]["complete"]), (("b", "fresh"), &true.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_state_of_a_stream_is_the_json_answer_in_every_order() {
+    let a = console(&["zeta web", "web-01", "cobweb", "Ärger-web"]);
+    let b = console(&["web", "my web", "aweb", "web-01"]);
+    let served = Served::start(&Config::sites([("b", a.url()), ("a", b.url())])).await;
+    // Known to both forms from here on.
+    assert_eq!(served.get("/api/v1/search?deadline=20s").await.json()["total"], 8);
+    for sort in ["rank", "status", "alias", "name", "id"] {
+        for limit in [1, 3, 5, 100] {
+            let path = format!("/api/v1/search?q=web&sort={sort}&limit={limit}&deadline=20s");
+            let mut lines = served.stream(&path).await;
+            let mut records = Vec::new();
+            while let Some(record) = lines.next().await {
+                records.push(record);
+            }
+            let answer = served.get(&path).await.json();
+            assert_eq!(Value::from(merged(&records)), answer["agents"], "{sort} {limit}");
+            assert_eq!(records.last().unwrap()["summary"]["total"], answer["total"]);
+        }
+    }
 }
