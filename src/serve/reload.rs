@@ -104,6 +104,7 @@ impl<'a> Reload<'a> {
     fn apply(&self, config: Config, cause: Cause) {
         let was_refused = self.gateway.reload_error.swap(None).is_some();
         let app = self.gateway.app.load_full();
+        let config = self.staying(config, &app.config);
         if *app.config == config {
             if was_refused || cause == Cause::Asked {
                 tracing::info!("configuration read again: nothing differs from the one in force");
@@ -117,6 +118,24 @@ impl<'a> Reload<'a> {
         warn_of_names(&next.config);
     }
 
+    /// The address that is listened on stays until a restart, and with it the links that follow from it: else they
+    /// would lead to where nobody listens.
+    fn staying(&self, mut config: Config, before: &Config) -> Config {
+        let gateway = &mut config.gateway;
+        if gateway.listen != self.address {
+            tracing::warn!(
+                "`gateway.listen` is {} now; restart to listen there instead of {}",
+                gateway.listen,
+                self.address
+            );
+            if gateway.public_url.as_str() == format!("http://{}/", gateway.listen) {
+                gateway.public_url = before.gateway.public_url.clone();
+            }
+            gateway.listen = self.address;
+        }
+        config
+    }
+
     fn tell(&self, before: &Config, now: &Config, changes: &Changes) {
         let (old, new) = (&before.gateway, &now.gateway);
         tracing::info!(
@@ -126,13 +145,6 @@ impl<'a> Reload<'a> {
             gateway = if old == new { "same" } else { "changed" },
             "new configuration in force"
         );
-        if new.listen != self.address && new.listen != old.listen {
-            tracing::warn!(
-                "`gateway.listen` is {} now; restart to listen there instead of {}",
-                new.listen,
-                self.address
-            );
-        }
         if new.id != old.id {
             tracing::warn!("`gateway.id` is {} now; sites see the earlier one until a restart", new.id);
         }
