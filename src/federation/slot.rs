@@ -25,6 +25,9 @@ use crate::sites::{Reading, Site};
 /// So many costs of reads are remembered, for percentiles.
 const COSTS: usize = 64;
 
+/// A read that runs so long, without current rows meanwhile, is told as trouble before it ends.
+const OVERDUE: Duration = Duration::from_secs(5);
+
 /// What a slot is made of.
 #[derive(Debug)]
 pub struct Plan {
@@ -64,6 +67,8 @@ struct State {
 struct Flight {
     number: u64,
     task: AbortHandle,
+    asked: Timestamp,
+    watch: Stopwatch,
 }
 
 /// What is known of a site.
@@ -217,7 +222,7 @@ impl Slot {
             agents: look.held.as_ref().map(|held| held.inventory.len()),
             as_of: look.held.as_ref().map(|held| held.as_of),
             reading: look.flight.is_some(),
-            failure: look.failure,
+            failure: look.failure.or_else(|| overdue(&state, look.current)),
             since: state.since,
             not_before: not_before.map(|at| at.saturating_duration_since(now)).filter(|wait| !wait.is_zero()),
             interval: self.plan.policy.interval(&state.history),
@@ -274,7 +279,8 @@ impl Slot {
             let result = tokio::time::timeout_at(deadline.instant(), site.inventory(deadline)).await;
             read.end(result.unwrap_or_else(|_| Err(late())));
         });
-        state.flight = Some(Flight { number, task: task.abort_handle() });
+        let (asked, watch) = (self.clock.now(), Stopwatch::start());
+        state.flight = Some(Flight { number, task: task.abort_handle(), asked, watch });
     }
 
     /// A read has ended.
@@ -331,6 +337,14 @@ impl Waiter {
         // A closed channel means that the slot is gone, and its read with it.
         let _ = self.ended.wait_for(|ended| *ended >= number).await;
     }
+}
+
+/// A site without current rows whose read does not end: it has not failed yet, and is trouble all the same.
+fn overdue(state: &State, current: bool) -> Option<Failure> {
+    let flight = state.flight.as_ref().filter(|flight| !current && flight.watch.elapsed() >= OVERDUE)?;
+    let message = format!("a read has run for {} s and not ended", flight.watch.elapsed().as_secs());
+    let error = SiteError::new(ErrorCode::Timeout, message);
+    Some(Failure { error: error.remedy("look at the site's load and its PHP error log"), since: flight.asked })
 }
 
 /// A read on its way. However it ends, by a fault of ours too, the slot hears of it.

@@ -267,6 +267,20 @@ fn a_refused_login_is_heard_again_however_short_the_timeout() {
 }
 
 #[test]
+fn a_site_that_hangs_is_trouble_before_its_read_has_ended() {
+    in_paused_time(async {
+        let (fake, federation) = one(Behaviour::new(0, End::Hang), &Settings::USUAL);
+        let failure = || federation.slots()[0].snapshot().failure.map(|f| (f.error.code, of_wall(f.since)));
+        fake.time.until(1000).await;
+        outcome(&federation, Wanted::Current, 7).await;
+        fake.time.until(5999).await;
+        assert_eq!(failure(), None);
+        fake.time.until(6000).await;
+        assert_eq!(failure(), Some((Timeout, 1000)));
+    });
+}
+
+#[test]
 fn a_wall_clock_that_was_set_back_makes_rows_new_and_not_ancient() {
     in_paused_time(async {
         let (fake, federation) = one(Behaviour::well(0), &Settings::USUAL);
