@@ -1,7 +1,15 @@
 //! Assembly: a checked configuration to a federation. The only file that names concrete adapters.
 //!
-//! A changed configuration makes a new [`App`] from the old one: sites whose settings are the same keep their slot, and
-//! with it their rows, their read in flight and their pauses. Whoever still holds the old one finishes with it.
+//! A changed configuration makes a new [`App`] from the old one. Whoever still holds the old one finishes with it. What
+//! becomes of a site, in one place ([`reads_alike`]):
+//!
+//! 1. Its settings are the same: its slot stays.
+//! 2. Only how it is called, grouped, linked or opened, how often it is read, how long a read may take and how long rows
+//!    count is new: rows, pauses, figures and the read in flight stay.
+//! 3. Anything else, and whatever is not known to be harmless: it begins anew, and what was known is forgotten at once.
+//!    Another address may be another installation, and another account may see less. Nothing of the pauses stays
+//!    either, so that mended credentials are tried by the next search. `paused` is here too: of a paused site nothing
+//!    is shown, and rows from before a pause of unknown length and reason are not what is to be shown after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +41,10 @@ pub struct App {
 pub struct Changes {
     /// New sites.
     pub added: Vec<SiteId>,
-    /// Sites with other settings; what was known of them is forgotten.
+    /// Sites with other settings.
     pub changed: Vec<SiteId>,
+    /// Those of them that begin anew: what was known is forgotten.
+    pub forgotten: Vec<SiteId>,
     /// Sites that are gone.
     pub removed: Vec<SiteId>,
 }
@@ -68,25 +78,37 @@ impl App {
         Self { federation: Federation::new(slots, clock), config: Arc::new(config), shared }
     }
 
-    /// With another configuration. Slots of unchanged sites are taken over.
+    /// With another configuration. What is known of a site is taken over where the module's text says so.
     pub fn with(&self, config: Config) -> (Self, Changes) {
         let mut changes = Changes::default();
         let before = |id: &SiteId| self.config.sites.iter().find(|site| site.id == *id);
         let mut slots = Vec::new();
         for site in &config.sites {
-            let kept = self.federation.slot(&site.id).filter(|_| before(&site.id) == Some(site));
-            match (kept, before(&site.id)) {
-                (Some(slot), _) => slots.push(Arc::clone(slot)),
-                (None, known) => {
-                    let list = if known.is_some() { &mut changes.changed } else { &mut changes.added };
-                    list.push(site.id.clone());
-                    slots.push(self.shared.slot(site));
+            let Some((slot, before)) = self.federation.slot(&site.id).zip(before(&site.id)) else {
+                changes.added.push(site.id.clone());
+                slots.push(self.shared.slot(site));
+                continue;
+            };
+            if before == site {
+                slots.push(Arc::clone(slot));
+                continue;
+            }
+            changes.changed.push(site.id.clone());
+            if reads_alike(before, site) {
+                let mut plan = self.shared.plan(site);
+                if (&before.public_url, before.connect_timeout) == (&site.public_url, site.connect_timeout) {
+                    // The adapter itself has learned what is read seldom.
+                    plan.site = slot.plan().site.clone();
                 }
+                slots.push(slot.with(plan));
+            } else {
+                changes.forgotten.push(site.id.clone());
+                slots.push(self.shared.slot(site));
             }
         }
         let stays = |id: &SiteId| config.sites.iter().any(|site| site.id == *id);
         changes.removed = self.config.sites.iter().map(|site| site.id.clone()).filter(|id| !stays(id)).collect();
-        let federation = Federation::new(slots, self.shared.clock);
+        let federation = self.federation.with(slots);
         (Self { federation, config: Arc::new(config), shared: Arc::clone(&self.shared) }, changes)
     }
 
@@ -96,8 +118,30 @@ impl App {
     }
 }
 
+/// Whether two configurations of a site lead to the same rows. A setting that is new to this list makes them differ.
+fn reads_alike(before: &config::Site, now: &config::Site) -> bool {
+    let harmless = config::Site {
+        name: now.name.clone(),
+        tags: now.tags.clone(),
+        public_url: now.public_url.clone(),
+        delegation: now.delegation.clone(),
+        timeout: now.timeout,
+        connect_timeout: now.connect_timeout,
+        refresh_after: now.refresh_after,
+        max_age: now.max_age,
+        forget_after: now.forget_after,
+        max_load: now.max_load,
+        ..before.clone()
+    };
+    harmless == *now
+}
+
 impl Shared {
     fn slot(&self, site: &config::Site) -> Arc<Slot> {
+        Slot::new(self.plan(site), self.clock)
+    }
+
+    fn plan(&self, site: &config::Site) -> Plan {
         let capped = |life: Duration| self.patience.map_or(life, |patience| life.min(patience));
         let policy = Policy {
             timeout: capped(site.timeout),
@@ -107,14 +151,13 @@ impl Shared {
             forget_after: site.forget_after,
             max_load: site.max_load,
         };
-        let plan = Plan {
+        Plan {
             id: site.id.clone(),
             name: site.name.clone(),
             tags: site.tags.clone(),
             policy,
             site: if site.paused { Err(paused()) } else { self.adapter(site) },
-        };
-        Slot::new(plan, self.clock)
+        }
     }
 
     fn adapter(&self, site: &config::Site) -> Result<Arc<dyn Site>, SiteError> {

@@ -81,6 +81,9 @@ pub struct SiteOutcome<'a> {
     pub id: &'a SiteId,
     /// `fresh`, `cached`, `stale` or `failed`.
     pub outcome: &'static str,
+    /// False where the query cannot concern it, by `site:` or `tag:`.
+    #[serde(skip_serializing_if = "is_true")]
+    pub asked: bool,
     /// How many of its agents match.
     pub rows: usize,
     /// Age of its rows.
@@ -124,6 +127,12 @@ pub struct SiteRecord<'a> {
     pub site: &'a SiteId,
     /// `fresh`, `cached`, `stale` or `failed`.
     pub outcome: &'static str,
+    /// False where the query cannot concern it, by `site:` or `tag:`.
+    #[serde(skip_serializing_if = "is_true")]
+    pub asked: bool,
+    /// Whether it is being read and another record follows.
+    #[serde(skip_serializing_if = "is_false")]
+    pub pending: bool,
     /// How many of its agents match.
     pub matched: usize,
     /// Age of its rows.
@@ -208,6 +217,8 @@ pub fn site_record<'a>(answer: &'a SiteAnswer, linker: &dyn Linker) -> SiteRecor
     SiteRecord {
         site: of.id,
         outcome: of.outcome,
+        asked: of.asked,
+        pending: answer.pending,
         matched: of.rows,
         age_ms: of.age_ms,
         took_ms: of.took_ms,
@@ -237,6 +248,7 @@ pub fn outcome(outcome: &Outcome) -> SiteOutcome<'_> {
     SiteOutcome {
         id: &outcome.site,
         outcome: outcome.contribution.as_str(),
+        asked: outcome.asked,
         rows: outcome.rows,
         age_ms: outcome.age.map(millis),
         took_ms: millis(outcome.took),
@@ -262,6 +274,14 @@ pub fn answer<'a>(report: &'a Report, took: Duration, linker: &dyn Linker) -> An
         next_cursor: None,
         sites: report.sites.iter().map(outcome).collect(),
     }
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Whole milliseconds.

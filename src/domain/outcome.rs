@@ -8,9 +8,9 @@ use crate::clock::Timestamp;
 /// How a site contributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Contribution {
-    /// Its read ended during this request, or the query cannot concern it.
+    /// Its read ended during this request.
     Fresh,
-    /// Rows not older than the site's `max_age`, and its last read succeeded.
+    /// Rows not older than the site's `max_age`, and its last read succeeded; or the query cannot concern it.
     Cached,
     /// Rows kept although older, or the last read failed.
     Stale,
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub site: SiteId,
     /// How.
     pub contribution: Contribution,
+    /// Whether the query can concern it at all, by `site:` and `tag:`. If not, it was left alone: no rows, nothing missing.
+    pub asked: bool,
     /// How many of its agents match.
     pub rows: usize,
     /// How old its rows are; `None` without rows.

@@ -126,12 +126,22 @@ pub struct SiteError {
     /// What a person can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Whether nothing came from the site, not even the head of an answer: asking cost it little.
+    #[serde(skip)]
+    pub silent: bool,
 }
 
 impl SiteError {
     /// Without a remedy.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), remedy: None }
+        Self { code, message: message.into(), remedy: None, silent: false }
+    }
+
+    /// Of a site from which nothing came.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
     }
 
     /// With what a person can do about it.

@@ -1,16 +1,20 @@
 //! One site, one question, one answer from what its slot holds. There is no error path out of this file.
+//!
+//! [`Call::begin`] looks at the slot, which may start a read. What is to be said then is a [`Due`]: how the site
+//! contributes is certain, its rows have still to be looked through.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
-use super::found::FoundCache;
-use super::slot::{Held, Look, Slot, Wanted};
+use super::found::{FoundCache, Sought};
+use super::memory::{Held, Waiter};
+use super::slot::{Look, Slot, Wanted};
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{Contribution, ErrorCode, Failure, Outcome, Query, SiteError, StatusCounts};
-use crate::inventory::Visible;
+use crate::inventory::{Found, Visible};
 
 /// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
 const REFUSAL: Duration = Duration::from_secs(16);
@@ -20,6 +24,8 @@ const REFUSAL: Duration = Duration::from_secs(16);
 pub struct SiteAnswer {
     /// How it contributed.
     pub outcome: Outcome,
+    /// Whether another answer of it follows, when the read that runs has ended or at the deadline.
+    pub pending: bool,
     /// How many of its matching agents are in each status.
     pub counts: StatusCounts,
     /// Its best rows, in order.
@@ -43,147 +49,275 @@ pub(super) struct Call {
     pub(super) watch: Stopwatch,
 }
 
+/// What is to be said of a site, as soon as its rows have been looked through.
+pub(super) struct Due {
+    call: Call,
+    contribution: Contribution,
+    failure: Option<Failure>,
+    asked: bool,
+    held: Option<(Held, Sought)>,
+    /// What was found before the wait.
+    kept: Option<Kept>,
+    then: Then,
+}
+
+/// What comes after a [`Due`].
+enum Then {
+    /// Nothing.
+    End,
+    /// The end of a read is waited for; this is said before it.
+    Said(Wait),
+    /// As that, but nothing is said now: the search is made while there is time, for the case that the read brings
+    /// nothing before the deadline.
+    Unsaid(Wait),
+}
+
+/// A read that is waited for.
+struct Wait {
+    waiter: Waiter,
+    /// Reads that had ended at the request's begin.
+    reads: u64,
+}
+
+/// Rows that were looked through.
+struct Kept {
+    held: Held,
+    found: Arc<Found>,
+}
+
 /// How a call begins.
 pub(super) enum Begun {
-    /// All that will be said is known.
-    Answered(SiteAnswer),
-    /// A read runs that is worth waiting for.
-    Waits {
-        /// What is known meanwhile, if that was asked for and there is something.
-        known: Option<SiteAnswer>,
-        /// The answer at its end, or at the deadline.
-        rest: BoxFuture<'static, SiteAnswer>,
-    },
+    Due(Box<Due>),
+    Waits(BoxFuture<'static, Due>),
+}
+
+/// A due that was looked through.
+pub(super) struct Done {
+    /// What is said of the site, if anything.
+    pub(super) answer: Option<SiteAnswer>,
+    /// What follows.
+    pub(super) rest: Option<BoxFuture<'static, Due>>,
+}
+
+/// When a slot was looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Nothing was waited for.
+    AtOnce,
+    /// The read had ended, or the patience.
+    AfterWaiting,
 }
 
 impl Call {
-    pub(super) fn at_once(self, known_first: bool) -> Begun {
+    /// Asks. `known_first`: what is known is wanted before the end of a read that is worth waiting for.
+    pub(super) fn begin(self, known_first: bool) -> Begun {
         let plan = self.slot.plan();
         if !self.asked.query.concerns(plan.id.as_str(), &plan.tags) {
-            return Begun::Answered(self.not_asked());
+            return Begun::Due(Box::new(self.not_concerned()));
         }
-        let look = self.slot.look(self.asked.question.wanted);
-        match &look.flight {
-            Some(_) if !look.satisfied => {
-                let known = (known_first && look.held.is_some()).then(|| self.answer(&look, look.reads));
-                Begun::Waits { known, rest: self.wait(look).boxed() }
-            }
-            _ => Begun::Answered(self.answer(&look, look.reads)),
-        }
-    }
-
-    /// What is known, without a read.
-    pub(super) fn known(self) -> SiteAnswer {
-        let plan = self.slot.plan();
-        if !self.asked.query.concerns(plan.id.as_str(), &plan.tags) {
-            return self.not_asked();
-        }
-        let look = self.slot.look(Wanted::Known);
-        self.answer(&look, look.reads)
-    }
-
-    async fn wait(self, before: Look) -> SiteAnswer {
-        if let Some(mut flight) = before.flight {
-            // Whether it ended or the patience did is seen in what the slot holds afterwards.
-            let _ = tokio::time::timeout_at(self.deadline.instant(), flight.wait()).await;
-        }
-        let after = self.slot.look(Wanted::Known);
-        self.answer(&after, before.reads)
-    }
-
-    /// The query cannot concern this site: that it has no rows is known without asking.
-    fn not_asked(&self) -> SiteAnswer {
-        let outcome = Outcome {
-            site: self.slot.plan().id.clone(),
-            contribution: Contribution::Fresh,
-            rows: 0,
-            age: None,
-            took: Duration::ZERO,
-            failure: None,
-            warnings: Vec::new(),
-            lost: 0,
+        let mut look = self.slot.look(self.asked.question.wanted);
+        let reads = look.reads;
+        let Some(waiter) = look.flight.take_if(|_| !look.satisfied) else {
+            return Begun::Due(Box::new(self.due(look, reads, Moment::AtOnce)));
         };
-        SiteAnswer { outcome, counts: StatusCounts::default(), rows: Vec::new() }
+        let wait = Wait { waiter, reads };
+        let mut due = self.due(look, reads, Moment::AtOnce);
+        due.then = match &due.held {
+            None => return Begun::Waits(due.call.wait(wait, None).boxed()),
+            Some(_) if known_first => Then::Said(wait),
+            Some((_, sought)) if sought.is_small() => return Begun::Waits(due.call.wait(wait, None).boxed()),
+            Some(_) => Then::Unsaid(wait),
+        };
+        Begun::Due(Box::new(due))
+    }
+
+    async fn wait(self, mut wait: Wait, kept: Option<Kept>) -> Due {
+        // Whether it ended or the patience did is seen in what the slot holds afterwards.
+        let _ = tokio::time::timeout_at(self.deadline.instant(), wait.waiter.wait()).await;
+        let look = self.slot.look(Wanted::Known);
+        let mut due = self.due(look, wait.reads, Moment::AfterWaiting);
+        due.kept = kept;
+        due
+    }
+
+    /// The query cannot concern this site: that it has no rows is known without asking, and however it is, nothing is
+    /// missing.
+    fn not_concerned(self) -> Due {
+        let (contribution, failure, held) = (Contribution::Cached, None, None);
+        Due { call: self, contribution, failure, asked: false, held, kept: None, then: Then::End }
     }
 
     /// What a look at the slot means, when `reads` had ended at the request's begin.
-    fn answer(&self, look: &Look, reads: u64) -> SiteAnswer {
-        let now = self.clock.now();
-        match &look.held {
-            None => self.without_rows(look, reads, now),
-            Some(held) => {
-                let failure = match (&look.failure, look.current) {
-                    (Some(_), _) => look.failure.clone(),
-                    (None, true) => None,
-                    (None, false) => look.flight.as_ref().map(|_| self.late(now)),
-                };
-                let contribution = match (failure.is_some() || !look.current, held.read > reads) {
-                    (true, _) => Contribution::Stale,
-                    (false, true) => Contribution::Fresh,
-                    (false, false) => Contribution::Cached,
-                };
-                self.with_rows(held, contribution, failure, now)
+    fn due(self, look: Look, reads: u64, moment: Moment) -> Due {
+        let (contribution, failure) = match &look.held {
+            None => (Contribution::Failed, Some(self.without_rows(&look, reads, moment))),
+            Some(_) if !look.current => (Contribution::Stale, self.why_stale(&look, moment)),
+            Some(held) if held.read > reads => (Contribution::Fresh, None),
+            Some(_) => (Contribution::Cached, None),
+        };
+        let sought = |held: Held| {
+            let sought = Sought::new(&held.inventory, &self.asked.query, &self.asked.question, &self.visible);
+            (held, sought)
+        };
+        let held = look.held.map(sought);
+        Due { call: self, contribution, failure, asked: true, held, kept: None, then: Then::End }
+    }
+
+    /// Rows that are merely old have no error, unless newer ones were waited for.
+    fn why_stale(&self, look: &Look, moment: Moment) -> Option<Failure> {
+        let waited = || look.flight.as_ref().filter(|_| moment == Moment::AfterWaiting);
+        look.failure.clone().or_else(|| waited().map(|flight| self.late(flight, moment)))
+    }
+
+    fn without_rows(&self, look: &Look, reads: u64, moment: Moment) -> Failure {
+        match (&look.failure, &look.flight) {
+            // It was heard, or it is not a matter of time at all: its settings are unusable, or it is paused.
+            (Some(failure), _) if look.reads > reads || self.slot.plan().site.is_err() => failure.clone(),
+            (Some(failure), Some(flight)) => {
+                let Failure { mut error, .. } = self.late(flight, moment);
+                error.message = format!("{}; its last read failed: {}", error.message, failure.error);
+                error.remedy = failure.error.remedy.clone().or(error.remedy);
+                // Since when it fails does not depend on who asks.
+                Failure { error, since: failure.since }
+            }
+            (Some(failure), None) => Failure { error: resting(&failure.error), since: failure.since },
+            (None, Some(flight)) => self.late(flight, moment),
+            (None, None) => {
+                let error = SiteError::new(ErrorCode::Timeout, "it has not been read yet");
+                Failure { error: error.remedy("search, which reads it"), since: look.begun }
             }
         }
     }
 
-    fn with_rows(
-        &self,
-        held: &Held,
-        contribution: Contribution,
-        failure: Option<Failure>,
-        now: Timestamp,
-    ) -> SiteAnswer {
-        let Question { order, limit, .. } = self.asked.question;
-        let found = self.found.search(&held.inventory, &self.asked.query, order, limit, &self.visible);
-        let (site, as_of) = (&self.slot.plan().id, held.as_of);
-        let stale = contribution == Contribution::Stale;
-        let age = if contribution == Contribution::Fresh { Duration::ZERO } else { as_of.until(now) };
-        let outcome = Outcome {
-            site: site.clone(),
-            contribution,
-            rows: found.matched,
-            age: Some(age),
-            took: self.watch.elapsed(),
-            failure,
-            warnings: held.warnings.to_vec(),
-            lost: held.inventory.complaints().rows,
-        };
-        let rows = found.rows.iter().map(|hit| Row { site: site.clone(), hit: hit.clone(), as_of, stale });
-        SiteAnswer { outcome, counts: found.counts, rows: rows.collect() }
-    }
-
-    fn without_rows(&self, look: &Look, reads: u64, now: Timestamp) -> SiteAnswer {
-        let asked_now = look.reads > reads;
-        let failure = match &look.failure {
-            // It was heard, or it is not a matter of time at all: its settings are unusable, or it is paused.
-            Some(failure) if asked_now || self.slot.plan().site.is_err() => failure.clone(),
-            // Since when it fails does not depend on who asks.
-            Some(failure) if look.flight.is_some() => Failure { since: failure.since, ..self.late(now) },
-            Some(failure) => Failure { error: resting(&failure.error), since: failure.since },
-            None => self.late(now),
-        };
-        let mut answer = self.not_asked();
-        answer.outcome.contribution = Contribution::Failed;
-        answer.outcome.took = self.watch.elapsed();
-        answer.outcome.failure = Some(failure);
-        answer
-    }
-
-    fn late(&self, now: Timestamp) -> Failure {
+    /// A read that does not end, for whoever has waited or does not want to.
+    fn late(&self, flight: &Waiter, moment: Moment) -> Failure {
         let patience = self.asked.question.patience;
-        let error = SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}"));
+        let error = match moment {
+            Moment::AtOnce => SiteError::new(ErrorCode::Timeout, "its read has not ended yet"),
+            Moment::AfterWaiting => SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}")),
+        };
         let error = if patience < REFUSAL {
             error.remedy("allow more time; 16 s and more also show a refused login, which takes a console 15 s")
         } else {
             error.remedy("look at the site's load and its PHP error log, or allow more time")
         };
-        Failure { error, since: now }
+        Failure { error, since: flight.began }
+    }
+}
+
+impl Due {
+    /// What it costs to look through its rows.
+    pub(super) fn effort(&self) -> usize {
+        self.held.as_ref().map_or(1, |(_, sought)| sought.effort())
+    }
+
+    /// Whether it can be looked through here and now.
+    pub(super) fn is_small(&self) -> bool {
+        self.held.as_ref().is_none_or(|(_, sought)| sought.is_small())
+    }
+
+    /// Looks through its rows, if they are few.
+    pub(super) fn here(self) -> Done {
+        match self.held.as_ref().map(|(_, sought)| self.call.found.here(sought)) {
+            Some(found) => self.with(found),
+            None => self.without(),
+        }
+    }
+
+    /// Looks through its rows, elsewhere.
+    pub(super) async fn elsewhere(self) -> Done {
+        let Some((held, sought)) = &self.held else { return self.without() };
+        // The same rows as before the wait, or other ones.
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.held.inventory.id() == held.inventory.id()) {
+            let found = Arc::clone(&kept.found);
+            return self.with(found);
+        }
+        match self.call.found.search(sought.clone(), self.call.deadline).await {
+            Ok(found) => self.with(found),
+            Err(error) => self.not_searched(error),
+        }
+    }
+
+    /// Nobody looked through its rows in time: what was found before stands, or nothing can be shown.
+    fn not_searched(mut self, error: SiteError) -> Done {
+        match std::mem::replace(&mut self.then, Then::End) {
+            Then::Said(wait) | Then::Unsaid(wait) => {
+                Done { answer: None, rest: Some(self.call.wait(wait, None).boxed()) }
+            }
+            Then::End => {
+                self.failure = Some(Failure { error, since: self.call.clock.now() });
+                match self.kept.take() {
+                    Some(kept) => {
+                        self.contribution = Contribution::Stale;
+                        let answer = self.call.answer(&self, Some((&kept.held, &kept.found)));
+                        Done { answer: Some(answer), rest: None }
+                    }
+                    None => {
+                        self.contribution = Contribution::Failed;
+                        self.without()
+                    }
+                }
+            }
+        }
+    }
+
+    fn with(mut self, found: Arc<Found>) -> Done {
+        let Some((held, _)) = self.held.take() else { return self.without() };
+        let then = std::mem::replace(&mut self.then, Then::End);
+        let said = !matches!(then, Then::Unsaid(_));
+        let mut answer = said.then(|| self.call.answer(&self, Some((&held, &found))));
+        let rest = match then {
+            Then::End => None,
+            Then::Said(wait) | Then::Unsaid(wait) => Some(self.call.wait(wait, Some(Kept { held, found })).boxed()),
+        };
+        if let Some(answer) = &mut answer {
+            answer.pending = rest.is_some();
+        }
+        Done { answer, rest }
+    }
+
+    fn without(self) -> Done {
+        Done { answer: Some(self.call.answer(&self, None)), rest: None }
+    }
+
+    /// How it contributes, as far as that is known before its rows are looked through. `None`: nothing is said yet.
+    pub(super) fn contribution(&self) -> Option<Outcome> {
+        let said = !matches!(self.then, Then::Unsaid(_));
+        said.then(|| self.call.outcome(self, self.held.as_ref().map(|(held, _)| held), 0))
+    }
+}
+
+impl Call {
+    fn outcome(&self, due: &Due, held: Option<&Held>, rows: usize) -> Outcome {
+        Outcome {
+            site: self.slot.plan().id.clone(),
+            contribution: due.contribution,
+            asked: due.asked,
+            rows,
+            age: held.map(|held| held.as_of.until(self.clock.now())),
+            took: self.watch.elapsed(),
+            failure: due.failure.clone(),
+            warnings: held.map(|held| held.warnings.to_vec()).unwrap_or_default(),
+            lost: held.map_or(0, |held| held.inventory.complaints().rows),
+        }
+    }
+
+    fn answer(&self, due: &Due, found: Option<(&Held, &Found)>) -> SiteAnswer {
+        let outcome = self.outcome(due, found.map(|(held, _)| held), found.map_or(0, |(_, found)| found.matched));
+        let stale = due.contribution == Contribution::Stale;
+        let rows = |(held, found): (&Held, &Found)| -> Vec<Row> {
+            let row =
+                |as_of: Timestamp, hit: &_| Row { site: outcome.site.clone(), hit: Clone::clone(hit), as_of, stale };
+            found.rows.iter().map(|hit| row(held.as_of, hit)).collect()
+        };
+        let rows = found.map(rows).unwrap_or_default();
+        let counts = found.map(|(_, found)| found.counts).unwrap_or_default();
+        SiteAnswer { outcome, pending: false, counts, rows }
     }
 }
 
 /// A site that failed a moment ago and is left alone for now: its own reason stays in the sentence.
 fn resting(error: &SiteError) -> SiteError {
     let message = format!("not asked again yet, because of {}: {}", error.code, error.message);
-    SiteError { code: ErrorCode::Backoff, message, remedy: error.remedy.clone() }
+    SiteError { remedy: error.remedy.clone(), ..SiteError::new(ErrorCode::Backoff, message) }
 }

@@ -120,6 +120,7 @@ mod tests {
         let outcome = Outcome {
             site: site.parse().unwrap(),
             contribution,
+            asked: true,
             rows: found.matched,
             age: None,
             took: Duration::ZERO,
@@ -128,7 +129,7 @@ mod tests {
             lost: 0,
         };
         let row = |hit| Row { site: site.parse().unwrap(), hit, as_of: Timestamp::from_secs(1), stale: false };
-        SiteAnswer { outcome, counts: found.counts, rows: found.rows.into_iter().map(row).collect() }
+        SiteAnswer { outcome, pending: false, counts: found.counts, rows: found.rows.into_iter().map(row).collect() }
     }
 
     #[test]

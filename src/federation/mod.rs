@@ -7,23 +7,27 @@
 //! outcome with its reason. Dropping the answers drops only the waiting. `merge.rs` folds them, in whatever order they
 //! come, into one [`Report`].
 
+mod answers;
 mod call;
 mod found;
+mod memory;
 mod merge;
 mod policy;
 mod slot;
+mod snapshot;
 mod tally;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-
+pub use answers::Answers;
 pub use call::SiteAnswer;
+pub use memory::{Held, Waiter};
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
-pub use slot::{Held, Look, Plan, Slot, Snapshot, Wanted};
+pub use slot::{Look, Plan, Slot, Wanted};
+pub use snapshot::Snapshot;
 pub use tally::ReadTally;
 
 use self::call::{Asked, Call};
@@ -50,7 +54,7 @@ pub struct Question {
     pub order: Order,
     /// At most so many rows of a site.
     pub limit: usize,
-    /// The asker's patience.
+    /// The asker's patience: with sites, and with the searches of others before theirs.
     pub patience: Duration,
     /// How new the rows are wanted.
     pub wanted: Wanted,
@@ -64,19 +68,16 @@ pub struct View {
     clock: Clock,
 }
 
-/// The answers of all sites, in the order in which they come.
-pub struct Answers {
-    /// What is there already.
-    ready: std::vec::IntoIter<SiteAnswer>,
-    /// The calls that wait for a read.
-    waiting: FuturesUnordered<futures_util::future::BoxFuture<'static, SiteAnswer>>,
-}
-
 impl Federation {
     /// Of these sites.
     pub fn new(slots: Vec<Arc<Slot>>, clock: Clock) -> Self {
+        Self { slots: Vec::new(), places: Arc::default(), found: FoundCache::default(), clock }.with(slots)
+    }
+
+    /// Of other sites, perhaps some of the same. What has been found stays, and how many searches may run at once.
+    pub fn with(&self, slots: Vec<Arc<Slot>>) -> Self {
         let places = slots.iter().enumerate().map(|(place, slot)| (slot.plan().id.clone(), place)).collect();
-        Self { slots, places: Arc::new(places), found: FoundCache::default(), clock }
+        Self { slots, places: Arc::new(places), found: self.found.clone(), clock: self.clock }
     }
 
     /// Its sites, in the order of the configuration.
@@ -115,12 +116,12 @@ impl View {
 
     /// Asks all sites at once: one answer for each.
     pub fn ask(&self, question: &Question) -> Answers {
-        self.answers(question, false)
+        Answers::of(self.calls(question), false)
     }
 
     /// Asks all sites at once: what is known of each first, then one answer for each that was waited for.
     pub fn stream(&self, question: &Question) -> Answers {
-        self.answers(question, true)
+        Answers::of(self.calls(question), true)
     }
 
     /// The question on its way to each site.
@@ -138,26 +139,9 @@ impl View {
         })
     }
 
-    fn answers(&self, question: &Question, known_first: bool) -> Answers {
-        let mut ready = Vec::new();
-        let waiting = FuturesUnordered::new();
-        for call in self.calls(question) {
-            match call.at_once(known_first) {
-                call::Begun::Answered(answer) => ready.push(answer),
-                call::Begun::Waits { known, rest } => {
-                    ready.extend(known);
-                    waiting.push(rest);
-                }
-            }
-        }
-        Answers { ready: ready.into_iter(), waiting }
-    }
-
-    /// What is known of all sites, merged. Waits for nobody and causes no read, whatever is wanted.
-    pub fn known(&self, question: &Question) -> Report {
-        let mut merge = Merge::new(question);
-        self.calls(question).for_each(|call| merge.fold(call.known()));
-        merge.finish()
+    /// What is known of all sites, merged. Waits for no site and causes no read, whatever is wanted.
+    pub async fn known(&self, question: &Question) -> Report {
+        self.report(&Question { wanted: Wanted::Known, ..question.clone() }).await
     }
 
     /// Asks all sites and waits for the merged answer.
@@ -171,28 +155,5 @@ impl View {
     }
 }
 
-impl std::fmt::Debug for Answers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answers({} pending)", self.pending())
-    }
-}
-
-impl Answers {
-    /// Those that are there already, without waiting for anybody.
-    pub fn ready(&self) -> &[SiteAnswer] {
-        self.ready.as_slice()
-    }
-
-    /// How many have not come yet.
-    pub fn pending(&self) -> usize {
-        self.ready.len() + self.waiting.len()
-    }
-
-    /// The next answer; `None` after the last.
-    pub async fn next(&mut self) -> Option<SiteAnswer> {
-        match self.ready.next() {
-            Some(answer) => Some(answer),
-            None => self.waiting.next().await,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

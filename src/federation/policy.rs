@@ -2,12 +2,14 @@
 //!
 //! 1. An ordinary read starts no sooner than the interval after the last one ended. The interval is the longer of
 //!    `refresh_after` and what the last read cost divided by `max_load`, so that our reads take at most that share of
-//!    the site's time; failed reads cost too.
+//!    the site's time; failed reads cost too. One exception: a read that failed without a byte from the site (nobody
+//!    there, or it hangs) cost it little, and it may be back any moment. Then that rest is at most ten times the cost,
+//!    at least 60 s: 10 minutes after a hang of 60 s, where 2 % would make it 50.
 //! 2. A forced read ("ask again now") may start earlier, but no sooner than ten times the last cost, at least 2 s.
 //! 3. After a failure the next read starts no sooner than 1 s, doubling to 60 s, with jitter: that one is the half-open
 //!    probe. A refused login is asked again after 15 minutes, because each refusal holds a worker of the site for 15
-//!    seconds; a probe that somebody asks for need only keep the distance of a forced read. Whatever lets an ordinary
-//!    read start lets the urgent ones start too.
+//!    seconds; a probe that somebody asks for may start 2 s after the refusal, whatever that cost: they have mended
+//!    something and want to see it. Whatever lets an ordinary read start lets the urgent ones start too.
 //! 4. Rows are current up to `max_age`, or twice the interval where that is longer: else a site that must be read
 //!    slowly would be stale between two reads.
 
@@ -21,6 +23,9 @@ use crate::domain::{ErrorCode, SiteError};
 /// First and longest pause after failures.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Jitter adds up to a quarter of a pause, and never more than this.
+const LONGEST_JITTER: Duration = Duration::from_secs(60);
 
 /// Pause after a refused login.
 const AUTH_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -60,6 +65,19 @@ pub enum Urgency {
     Probe,
 }
 
+/// Why a site rests, where that is worth a word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rest {
+    /// Its last read took so long.
+    Cost(Duration),
+    /// Its last read took so long, and nothing came.
+    Silence(Duration),
+    /// It refused the login.
+    Refused,
+    /// So many reads failed in a row.
+    Failures(u32),
+}
+
 /// What is remembered of a site's reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -94,8 +112,7 @@ pub struct Failing {
 impl Policy {
     /// The distance of ordinary reads.
     pub fn interval(&self, history: &History) -> Duration {
-        let cost = history.last.map_or(Duration::ZERO, |last| last.cost);
-        self.refresh_after.max(self.by_load(cost))
+        self.refresh_after.max(self.by_load(history))
     }
 
     /// Up to this age rows are current.
@@ -106,8 +123,7 @@ impl Policy {
     /// How long the next read may take. After a refused login as long as the first: given up sooner, the next refusal
     /// would look like a slow site, and be tried again far too soon.
     pub fn life(&self, history: &History) -> Duration {
-        let refused = history.failing.as_ref().is_some_and(|failing| failing.error.code == ErrorCode::Auth);
-        if refused || history.last.is_none() { self.first_life } else { self.timeout }
+        if history.refused() || history.last.is_none() { self.first_life } else { self.timeout }
     }
 
     /// The moment from which a read may start; `None`: at once. Who wants it more urgently never waits longer.
@@ -117,19 +133,38 @@ impl Policy {
         // While it fails its own pause counts instead of `refresh_after`, and what the last read cost it.
         let ordinary = match pause {
             None => later(last.at, self.interval(history)),
-            Some(pause) => later(last.at, self.by_load(last.cost)).max(pause),
+            Some(pause) => later(last.at, self.by_load(history)).max(pause),
         };
         let near = later(last.at, last.cost.saturating_mul(FORCED_FACTOR).max(FORCED_LEAST));
+        let probe = if history.refused() { later(last.at, FORCED_LEAST) } else { near };
         Some(match urgency {
             Urgency::Ordinary => ordinary,
             Urgency::Forced => ordinary.min(pause.map_or(near, |pause| near.max(pause))),
-            Urgency::Probe => ordinary.min(near),
+            Urgency::Probe => ordinary.min(probe),
         })
     }
 
-    /// The distance that keeps reads of this cost within `max_load`.
-    fn by_load(&self, cost: Duration) -> Duration {
-        Duration::try_from_secs_f64(cost.as_secs_f64() / self.max_load).unwrap_or(Duration::MAX)
+    /// What decides when the next ordinary read may start; `None`: `refresh_after`, as everybody expects.
+    pub fn rest(&self, history: &History) -> Option<Rest> {
+        let (last, load) = (history.last?, self.by_load(history));
+        match &history.failing {
+            Some(failing) if later(last.at, load) > failing.not_before => {
+                Some(if failing.error.silent { Rest::Silence(last.cost) } else { Rest::Cost(last.cost) })
+            }
+            Some(_) if history.refused() => Some(Rest::Refused),
+            Some(failing) => Some(Rest::Failures(failing.times)),
+            None => (load > self.refresh_after).then_some(Rest::Cost(last.cost)),
+        }
+    }
+
+    /// The distance that keeps reads of the last one's cost within `max_load`.
+    fn by_load(&self, history: &History) -> Duration {
+        let cost = history.last.map_or(Duration::ZERO, |last| last.cost);
+        let fair = Duration::try_from_secs_f64(cost.as_secs_f64() / self.max_load).unwrap_or(Duration::MAX);
+        match &history.failing {
+            Some(failing) if failing.error.silent => fair.min(cost.saturating_mul(FORCED_FACTOR).max(LONGEST_PAUSE)),
+            _ => fair,
+        }
     }
 }
 
@@ -139,6 +174,11 @@ fn later(at: Instant, distance: Duration) -> Instant {
 }
 
 impl History {
+    /// Whether the last read was refused as not logged in.
+    fn refused(&self) -> bool {
+        self.failing.as_ref().is_some_and(|failing| failing.error.code == ErrorCode::Auth)
+    }
+
     /// A read ended well.
     pub fn succeeded(&mut self, ended: Ended) {
         *self = Self { last: Some(ended), failing: None };
@@ -152,8 +192,8 @@ impl History {
         };
         let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(times - 1).unwrap_or(u32::MAX));
         let pause = if error.code == ErrorCode::Auth { AUTH_PAUSE } else { doubled.min(LONGEST_PAUSE) };
-        // Never sooner than the pause: jitter only adds, up to a quarter.
-        let pause = pause.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
+        // Never sooner than the pause: jitter only adds.
+        let pause = pause + (pause / 4).min(LONGEST_JITTER).mul_f64(jitter.clamp(0.0, 1.0));
         let not_before = later(ended.at, pause);
         self.last = Some(ended);
         self.failing = Some(Failing { error, since, times, not_before });
@@ -206,10 +246,41 @@ mod tests {
         }
         assert_eq!(history.failing.as_ref().unwrap().times, 8);
         history.failed(ended, SiteError::new(ErrorCode::Auth, "x"), Timestamp::from_secs(9), 1.0);
-        assert_eq!(secs(policy.not_before(&history, Urgency::Forced).unwrap() - now), 15.0 * 60.0 * 1.25);
+        assert_eq!(secs(policy.not_before(&history, Urgency::Forced).unwrap() - now), 15.0 * 60.0 + 60.0);
+        assert_eq!(secs(policy.not_before(&history, Urgency::Probe).unwrap() - now), 2.0);
+        assert_eq!(policy.rest(&history), Some(Rest::Refused));
+        // However long the refusal took.
+        let refusal = Ended { at: now, cost: Duration::from_secs(15) };
+        history.failed(refusal, SiteError::new(ErrorCode::Auth, "x"), Timestamp::from_secs(9), 0.0);
         assert_eq!(secs(policy.not_before(&history, Urgency::Probe).unwrap() - now), 2.0);
         assert_eq!(history.failing.as_ref().unwrap().since, seen);
         history.succeeded(ended);
         assert_eq!(history.failing, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_site_that_hung_is_not_left_alone_for_an_hour() {
+        let (policy, now) = (policy(), crate::clock::Stopwatch::start().instant());
+        let late = SiteError::new(ErrorCode::Timeout, "x");
+        let rest = |error: SiteError, cost| {
+            let mut history = History::default();
+            let cost = Duration::from_secs(cost);
+            history.failed(Ended { at: now, cost }, error, Timestamp::from_secs(7), 0.0);
+            let wait = |urgency| secs(policy.not_before(&history, urgency).unwrap() - now);
+            (wait(Urgency::Ordinary), wait(Urgency::Probe), policy.rest(&history))
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(rest(late.clone().silent(), 60), (600.0, 600.0, Some(Rest::Silence(minute))));
+        // Something came, slowly: that was work, and counts whole.
+        assert_eq!(rest(late.clone(), 60), (3000.0, 600.0, Some(Rest::Cost(minute))));
+        // A connection that did not stand within 3 s.
+        assert_eq!(rest(late.silent(), 3), (60.0, 30.0, Some(Rest::Silence(Duration::from_secs(3)))));
+        assert_eq!(rest(SiteError::new(ErrorCode::Unreachable, "x"), 0), (1.0, 1.0, Some(Rest::Failures(1))));
+        // A rest that the configuration asks for needs no word.
+        let mut history = History::default();
+        history.succeeded(Ended { at: now, cost: Duration::from_millis(100) });
+        assert_eq!(policy.rest(&history), None);
+        history.succeeded(Ended { at: now, cost: Duration::from_secs(2) });
+        assert_eq!(policy.rest(&history), Some(Rest::Cost(Duration::from_secs(2))));
     }
 }

@@ -1,7 +1,6 @@
 //! `search`, `where` and `suggest`: one question to all sites the viewer may see.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -88,9 +87,9 @@ struct Suggestions<'a> {
 pub(super) async fn suggest(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let parameters = Parameters::read(query.as_deref(), &["q"])?;
     let query = Query::parse(parameters.get("q").unwrap_or(""))?;
-    let question =
-        Question { query, order: Order::Rank, limit: LOOKED_THROUGH, patience: Duration::ZERO, wanted: Wanted::Known };
-    let report = viewer.view.known(&question);
+    let patience = viewer.app.config.gateway.deadline;
+    let question = Question { query, order: Order::Rank, limit: LOOKED_THROUGH, patience, wanted: Wanted::Known };
+    let report = viewer.view.known(&question).await;
     let mut suggestions: Vec<&str> = Vec::new();
     for row in &report.rows {
         let alias = row.hit.agent.alias.as_str();

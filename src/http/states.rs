@@ -80,6 +80,9 @@ pub(super) struct State {
     interval_ms: u64,
     /// Until the next ordinary read may start; 0: now.
     next_read_ms: u64,
+    /// Until when it rests and why, where that is more than the configured distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rests: Option<String>,
     latency: Option<Latency>,
     /// How far its clock is ahead of ours.
     clock_skew_ms: Option<i64>,
@@ -138,6 +141,7 @@ pub(super) fn state(slot: &Arc<Slot>, app: &App) -> State {
         max_age_ms: millis(known.max_age),
         interval_ms: millis(known.interval),
         next_read_ms: known.not_before.map_or(0, millis),
+        rests: known.rests,
         latency: known.costs.map(|(p50, p95)| Latency { p50_ms: wire::millis(p50), p95_ms: millis(p95) }),
         clock_skew_ms: known.skew_ms,
         error: known.failure.map(|failure| Trouble {

@@ -14,7 +14,6 @@ use super::search::{SITES, counted};
 use super::viewer::Viewer;
 use crate::app::App;
 use crate::clock::Stopwatch;
-use crate::domain::Completeness;
 use crate::federation::{Answers, Merge, Question};
 use crate::wire;
 
@@ -34,7 +33,7 @@ struct Lines {
 /// Answers a question as a stream.
 pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -> Response {
     let answers = viewer.view.stream(question);
-    let record = at_the_begin(&answers, viewer.view.slots().count());
+    let record = answers.at_the_begin();
     let merge = Some(Merge::new(question));
     let lines = Lines { answers, merge, app: viewer.app, watch: Stopwatch::start(), shared };
     let body = Body::from_stream(futures_util::stream::unfold(lines, |lines| lines.next()));
@@ -45,14 +44,6 @@ pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -
         (axum::http::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, [(SITES, counted(record))], body).into_response()
-}
-
-/// How the answer stands before anybody has been waited for: a site without rows counts as failed.
-fn at_the_begin(answers: &Answers, sites: usize) -> Completeness {
-    let known = answers.ready();
-    let mut record = Completeness::of(known.iter().map(|answer| &answer.outcome));
-    record.failed += sites.saturating_sub(known.len());
-    record
 }
 
 impl Lines {

@@ -142,6 +142,7 @@ impl<'a> Reload<'a> {
             added = names(&changes.added),
             changed = names(&changes.changed),
             removed = names(&changes.removed),
+            forgotten = names(&changes.forgotten),
             gateway = if old == new { "same" } else { "changed" },
             "new configuration in force"
         );

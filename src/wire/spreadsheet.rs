@@ -5,6 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use super::Linker;
+use crate::domain::Contribution;
 use crate::federation::{Report, Row};
 
 /// One agent as columns of a spreadsheet.
@@ -44,8 +45,11 @@ pub fn csv(report: &Report, linker: &dyn Linker) -> io::Result<String> {
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     text.push_str(&format!("# Metaconsole-Sites: {}\n", report.completeness()));
     for outcome in &report.sites {
+        let word = outcome.contribution.as_str();
+        if outcome.failure.is_none() && outcome.contribution == Contribution::Stale {
+            text.push_str(&format!("# {} {word}: its rows are older than its `max_age`\n", outcome.site));
+        }
         if let Some(failure) = &outcome.failure {
-            let word = outcome.contribution.as_str();
             let message = failure.error.message.replace(char::is_control, "\u{fffd}");
             text.push_str(&format!("# {} {word}: {}: {message}\n", outcome.site, failure.error.code));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use metaconsole::app::App;
-use metaconsole::clock::Clock;
+use metaconsole::clock::{Clock, Deadline};
 use metaconsole::config;
 use metaconsole::demo::{Agent, Console, Fault, Fleet, Module, ModuleState, Settings};
 use metaconsole::domain::{Contribution, Query};
@@ -202,4 +202,24 @@ async fn a_site_larger_than_allowed_is_refused_and_says_so() {
     console.faults().add(Fault::EndlessRows(10_000_000));
     let output = Config::new(&yaml("max_body: 64KiB")).run(&["search", "--format", "json"]).await;
     assert_eq!(output.json()["sites"][0]["error"]["code"], "too_large");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_site_from_which_nothing_came_is_silent() {
+    let faults = [
+        (Fault::Hang, "timeout", true),
+        (Fault::Refuse, "unreachable", true),
+        (Fault::Drip(Duration::from_millis(100)), "timeout", false),
+        (Fault::ProxyPage(StatusCode::BAD_GATEWAY), "bad_answer", false),
+    ];
+    let reads = faults.map(async |(fault, code, silent)| {
+        let sites = [("bad".to_owned(), console())];
+        sites[0].1.faults().add(fault.clone());
+        let config = config::load(&configuration(&sites).path(), &|_| None).unwrap();
+        let app = App::new(config, Clock::System);
+        let site = app.federation.slots()[0].plan().site.clone().unwrap();
+        let error = site.inventory(Deadline::after(Duration::from_secs(2))).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.silent), (code, silent), "{fault:?}: {error}");
+    });
+    futures_util::future::join_all(reads).await;
 }

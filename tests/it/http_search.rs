@@ -37,6 +37,11 @@ async fn the_answer_is_what_the_library_reports() {
     assert_eq!(expected["total"], 2);
     assert_eq!(without_times(answer.json()), without_times(expected));
 
+    let left_out = served.get("/api/v1/search?q=site:a").await.json();
+    assert!(left_out["sites"][0].get("asked").is_none());
+    let expected =
+        serde_json::json!({"id": "b", "outcome": "cached", "asked": false, "rows": 0, "age_ms": null, "took_ms": null});
+    assert_eq!(without_times(left_out)["sites"][1], expected);
     let limited = served.get("/api/v1/search?limit=1").await.json();
     assert_eq!((&limited["total"], limited["agents"].as_array().unwrap().len()), (&3.into(), 1));
     let found = served.get("/api/v1/where?name=WEB-01").await.json();

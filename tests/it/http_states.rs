@@ -55,6 +55,9 @@ async fn states_say_what_is_known_of_each_site() {
     assert!(a_state["links"]["self"].as_str().unwrap().ends_with("/api/v1/sites/a"), "{a_state}");
     assert_eq!((&b_state["state"], &b_state["error"]["code"]), (&"failed".into(), &"bad_answer".into()));
     assert!(b_state["error"]["remedy"].is_string() && b_state["next_read_ms"].as_u64() > Some(0), "{b_state}");
+    let rests = b_state["rests"].as_str().unwrap();
+    assert!(rests.starts_with("it rests until 20") && rests.contains(", because its last read "), "{rests}");
+    assert_eq!(a_state.get("rests"), None);
     assert_eq!((&c_state["state"], &c_state["name"]), (&"paused".into(), &"Third".into()));
     assert_eq!(&served.get("/api/v1/sites/b").await.json()["error"], &b_state["error"]);
     let pulse = served.get("/api/v1/pulse").await.json();

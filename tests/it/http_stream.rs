@@ -52,10 +52,11 @@ async fn known_rows_come_before_any_site_has_answered_and_corrections_when_they_
     let begin = [lines.next().await.unwrap(), lines.next().await.unwrap()];
     let sites: Vec<_> = begin.iter().map(|record| record["site"].as_str().unwrap()).collect();
     assert_eq!((sites, rows(&begin).len()), (vec!["a", "b"], 3));
+    assert!(begin.iter().all(|record| record["pending"] == true), "{begin:?}");
     assert!(gates.iter().all(|gate| gate.server.requests().load().in_flight == 1), "a site has answered");
     gates[1].set_open(true);
     let second = lines.next().await.unwrap();
-    assert_eq!(words(&second), ("b", "fresh"));
+    assert_eq!((words(&second), &second["pending"]), (("b", "fresh"), &Value::Null));
     assert_eq!(gates[0].server.requests().load().in_flight, 1);
     gates[0].set_open(true);
     let rest = lines.all().await;

@@ -25,6 +25,7 @@ mod nginx;
 mod odd_answers;
 mod recordings;
 mod replayed;
+mod rights;
 mod search_doc;
 mod serve;
 mod serve_viewers;

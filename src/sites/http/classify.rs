@@ -38,7 +38,7 @@ const SILENT: &str = "look at the site's load and its PHP error log, and for a f
 
 /// No head of an answer by the deadline.
 pub(super) fn silent(host: &str) -> SiteError {
-    SiteError::new(ErrorCode::Timeout, format!("no answer from {host} in time")).remedy(SILENT)
+    SiteError::new(ErrorCode::Timeout, format!("no answer from {host} in time")).remedy(SILENT).silent()
 }
 
 /// The head came, the body did not end by the deadline.
@@ -78,7 +78,8 @@ fn size(bytes: u64) -> String {
 /// No answer at all.
 pub(super) fn failure(error: &reqwest::Error, root: &Root) -> SiteError {
     let (host, scheme) = (root.host(), root.url.scheme());
-    match &root.through {
+    let silent = error.is_connect() || error.is_timeout();
+    let found = match &root.through {
         // Which of the two is to blame is not told; both are named.
         Some(proxy) if error.is_connect() && find::<rustls::Error>(error).is_none() => {
             let code = if error.is_timeout() { ErrorCode::Timeout } else { ErrorCode::Unreachable };
@@ -86,7 +87,8 @@ pub(super) fn failure(error: &reqwest::Error, root: &Root) -> SiteError {
                 .remedy("look whether the proxy runs, lets us through to this host, and has its user and password")
         }
         _ => without_proxy(error, &host, scheme),
-    }
+    };
+    if silent { found.silent() } else { found }
 }
 
 fn without_proxy(error: &reqwest::Error, host: &str, scheme: &str) -> SiteError {

@@ -259,8 +259,9 @@ fn skew(headers: &HeaderMap, answered: Timestamp) -> Option<i64> {
 /// One error for several addresses: the code of the last, every message.
 fn merge(failed: Vec<SiteError>) -> SiteError {
     let messages: Vec<_> = failed.iter().map(|error| error.message.clone()).collect();
+    let silent = failed.iter().all(|error| error.silent);
     match failed.into_iter().next_back() {
-        Some(last) => SiteError { message: messages.join("; "), ..last },
+        Some(last) => SiteError { message: messages.join("; "), silent, ..last },
         None => SiteError::new(ErrorCode::Unreachable, "no address is configured"),
     }
 }

@@ -102,8 +102,10 @@ fn check(site: usize, fake: &Fake, settings: &Settings, forcing: bool, probing: 
         let life = if refused { settings.first_life() } else { settings.timeout };
         let hangs = matches!(behaviour.end, End::Hang);
         let cost = if hangs { life } else { behaviour.after };
-        let by_load = (cost as f64 / settings.max_load) as u64;
         let near = (10 * cost).max(2000);
+        let fair = (cost as f64 / settings.max_load) as u64;
+        // Nothing comes from one that hangs.
+        let by_load = if hangs { fair.min((10 * cost).max(60_000)) } else { fair };
         let pause = match behaviour.end {
             End::Agents(_) => 0,
             End::Fail(ErrorCode::Auth) => 900_000,
@@ -117,14 +119,14 @@ fn check(site: usize, fake: &Fake, settings: &Settings, forcing: bool, probing: 
             least = least.min(near.max(pause));
         }
         if probing {
-            least = least.min(near);
+            least = least.min(if refused { 2000 } else { near });
         }
         let distance = pair[1].0.checked_sub(start + cost).expect("two reads at once");
         let what = format!("site {site}, read {n} of {behaviour:?}: {distance} ms, at least {least}");
         assert!(distance >= least, "{what}");
         // Jitter, and until somebody came who is urgent enough.
         let wait = if probing { 300_000 } else { 20_000 };
-        assert!(distance <= least + pause / 4 + wait, "{what}");
+        assert!(distance <= least + (pause / 4).min(60_000) + wait, "{what}");
     }
     if !forcing && !probing && matches!(reads[0].1.end, End::Agents(_)) {
         let spent: u64 = reads.iter().map(|(_, behaviour)| behaviour.after).sum();

@@ -24,6 +24,8 @@ pub(crate) struct Line {
     pub(crate) contribution: Contribution,
     pub(crate) matched: usize,
     pub(crate) critical: usize,
+    pub(crate) asked: bool,
+    pub(crate) pending: bool,
     pub(crate) age: Option<u64>,
     pub(crate) took: u64,
     pub(crate) error: Option<(ErrorCode, u64)>,
@@ -40,6 +42,8 @@ impl Line {
             contribution: outcome.contribution,
             matched: outcome.rows,
             critical: answer.counts.critical as usize,
+            asked: outcome.asked,
+            pending: answer.pending,
             age: outcome.age.map(ms),
             took: ms(outcome.took),
             error: outcome.failure.as_ref().map(|failure| (failure.error.code, of_wall(failure.since))),
@@ -116,19 +120,28 @@ impl Place {
         Self { name, settings, since, rows, last, fails, flight, reads: 0, starts: Vec::new() }
     }
 
-    fn by_load(&self, cost: u64) -> u64 {
-        (cost as f64 / self.settings.max_load).round() as u64
+    fn refused(&self) -> bool {
+        self.fails.as_ref().is_some_and(|fails| fails.code == ErrorCode::Auth)
+    }
+
+    /// The rest that the last read's cost asks for. Of these sites nothing has come when they are given up.
+    fn by_load(&self) -> u64 {
+        let cost = self.last.map_or(0, |(_, cost)| cost);
+        let fair = (cost as f64 / self.settings.max_load).round() as u64;
+        match &self.fails {
+            Some(fails) if fails.code == ErrorCode::Timeout => fair.min((10 * cost).max(60_000)),
+            _ => fair,
+        }
     }
 
     fn max_age(&self) -> u64 {
-        let cost = self.last.map_or(0, |(_, cost)| cost);
-        self.settings.max_age.max(2 * self.settings.refresh_after.max(self.by_load(cost)))
+        self.settings.max_age.max(2 * self.settings.refresh_after.max(self.by_load()))
     }
 
     /// Earliest and latest moment from which a read so wanted must be let through.
     fn may_start(&self, forced: bool, probe: bool) -> (u64, u64) {
         let Some((ended, cost)) = self.last else { return (0, 0) };
-        let load = ended + self.by_load(cost);
+        let load = ended + self.by_load();
         let near = ended + (10 * cost).max(2000);
         let least = |a: (u64, u64), b: (u64, u64)| (a.0.min(b.0), a.1.min(b.1));
         let paused = |moment: u64, pause: (u64, u64)| (moment.max(pause.0), moment.max(pause.1));
@@ -138,6 +151,7 @@ impl Place {
             Some(fails) => (paused(load, fails.until), paused(near, fails.until)),
         };
         match (probe, forced) {
+            (true, _) if self.refused() => least(ordinary, at(ended + 2000)),
             (true, _) => least(ordinary, at(near)),
             (_, true) => least(ordinary, forced_from),
             _ => ordinary,
@@ -163,14 +177,15 @@ impl Place {
                 let (since, times) = self.fails.as_ref().map_or((end, 1), |fails| (fails.since, fails.times + 1));
                 let doubled = if times > 6 { 60_000 } else { 1000 << (times - 1) };
                 let pause = if code == ErrorCode::Auth { 900_000 } else { doubled };
-                self.fails = Some(Fails { code, since, times, until: (end + pause, end + pause + pause / 4) });
+                self.fails =
+                    Some(Fails { code, since, times, until: (end + pause, end + pause + (pause / 4).min(60_000)) });
             }
         }
     }
 
     fn start(&mut self, now: u64, behaviour: &Behaviour) {
-        let refused = self.fails.as_ref().is_some_and(|fails| fails.code == ErrorCode::Auth);
-        let life = if refused || self.last.is_none() { self.settings.first_life() } else { self.settings.timeout };
+        let life =
+            if self.refused() || self.last.is_none() { self.settings.first_life() } else { self.settings.timeout };
         let (after, result) = match &behaviour.end {
             End::Hang => (u64::MAX, Err(ErrorCode::Timeout)),
             End::Agents(agents) => (behaviour.after, Ok(agents.clone())),
@@ -193,24 +208,26 @@ impl Place {
         works && self.rows.as_ref().is_some_and(|rows| now - rows.as_of <= self.max_age())
     }
 
-    /// What is answered at `now` to whoever asked at `asked`, when so many `reads` had ended.
-    fn says(&self, now: u64, asked: u64, reads: usize, ask: &Ask) -> Line {
+    /// What is answered at `now` to whoever asked at `asked`, when so many `reads` had ended. `waited`: for a read,
+    /// until it ended or the caller's patience did.
+    fn says(&self, now: u64, asked: u64, reads: usize, ask: &Ask, waited: bool) -> Line {
         let mut line = self.nothing(now, asked);
         let fails = self.fails.as_ref();
-        let late = self.flight.is_some();
+        let runs = self.flight.as_ref().map(|flight| flight.start);
         if let Some(rows) = self.shown(now) {
             let current = self.current(now);
-            line.error = match fails {
-                Some(fails) => Some((fails.code, fails.since)),
-                None if !current && late => Some((ErrorCode::Timeout, now)),
-                None => None,
+            line.error = match (fails, runs) {
+                (Some(fails), _) => Some((fails.code, fails.since)),
+                // Newer rows were waited for, and did not come. Nobody who did not wait can be told so.
+                (None, Some(start)) if !current && waited => Some((ErrorCode::Timeout, start)),
+                _ => None,
             };
             line.contribution = match rows.read > reads {
                 _ if !current => Contribution::Stale,
                 true => Contribution::Fresh,
                 false => Contribution::Cached,
             };
-            line.age = Some(if line.contribution == Contribution::Fresh { 0 } else { now - rows.as_of });
+            line.age = Some(now - rows.as_of);
             let found = matching(&rows.agents, ask);
             line.matched = found.len();
             line.critical = found.iter().filter(|agent| agent.status == Status::Critical).count();
@@ -222,25 +239,28 @@ impl Place {
             line.error = Some(match (self.settings.unusable, fails) {
                 (Some(code), _) => (code, self.since),
                 (None, Some(fails)) if self.reads > reads => (fails.code, fails.since),
-                (None, Some(fails)) if late => (ErrorCode::Timeout, fails.since),
+                (None, Some(fails)) if runs.is_some() => (ErrorCode::Timeout, fails.since),
                 (None, Some(fails)) => (ErrorCode::Backoff, fails.since),
-                (None, None) => (ErrorCode::Timeout, now),
+                // Since the read that does not end began, or since there was nothing to know.
+                (None, None) => (ErrorCode::Timeout, runs.unwrap_or(self.since)),
             });
         }
         line
     }
 
-    /// No rows, and none can be: what a site answers that the query leaves out.
+    /// No rows, nothing wrong, no more to come.
     fn nothing(&self, now: u64, asked: u64) -> Line {
-        let (site, contribution) = (self.name.clone(), Contribution::Fresh);
+        let (site, contribution) = (self.name.clone(), Contribution::Cached);
         let (matched, critical, age, error, rows) = (0, 0, None, None, Vec::new());
-        Line { at: now, site, contribution, matched, critical, age, took: now - asked, error, rows }
+        let (took, pending) = (now - asked, false);
+        Line { at: now, site, contribution, matched, critical, asked: true, pending, age, took, error, rows }
     }
 
     /// All that one caller hears of this site.
     fn asked(&mut self, now: u64, ask: &Ask, behaviour: &Behaviour, begun: usize) -> Vec<Line> {
         if ask.query == "site:s0" && self.name != "s0" || ask.query == "-site:s0" && self.name == "s0" {
-            return vec![self.nothing(now, now)];
+            // Left out by the query: however it is, nothing of it is missing.
+            return vec![Line { asked: false, ..self.nothing(now, now) }];
         }
         self.advance(now);
         let (satisfied, forced) = match ask.wanted {
@@ -249,7 +269,9 @@ impl Place {
             Wanted::Current => (self.current(now), false),
             Wanted::Within(limit) => {
                 let limit = limit.as_millis() as u64;
-                let enough = self.current(now) && self.rows.as_ref().is_some_and(|rows| now - rows.as_of <= limit);
+                // Older rows than the site's own limit allows are enough too, if the caller says so.
+                let works = self.fails.is_none() && self.settings.unusable.is_none();
+                let enough = works && self.rows.as_ref().is_some_and(|rows| now - rows.as_of <= limit);
                 (enough, !enough && limit < self.max_age())
             }
         };
@@ -261,16 +283,16 @@ impl Place {
         }
         let reads = self.reads;
         let Some(flight) = self.flight.as_ref().filter(|_| !satisfied) else {
-            return vec![self.says(now, now, reads, ask)];
+            return vec![self.says(now, now, reads, ask, false)];
         };
         let mut lines = Vec::new();
         if ask.stream && self.shown(now).is_some() {
-            lines.push(self.says(now, now, reads, ask));
+            lines.push(Line { pending: true, ..self.says(now, now, reads, ask, false) });
         }
         let mut then = self.clone();
         let at = flight.end.min(now + ask.patience);
         then.advance(at);
-        lines.push(then.says(at, now, reads, ask));
+        lines.push(then.says(at, now, reads, ask, true));
         lines
     }
 }
@@ -324,6 +346,10 @@ pub(crate) fn expect(schedule: &Schedule, begun: &[Vec<usize>]) -> Expected {
         match step {
             Step::Behave(n, behaviour) => behaviours[*n] = behaviour.clone(),
             Step::Replace(n, settings) => places[*n].push(Place::new(*n, settings, *at)),
+            Step::Retune(n, settings) => {
+                let place = places[*n].last_mut().unwrap();
+                place.settings = place.settings.retuned(settings);
+            }
             Step::Ask(ask) => {
                 let mut lines = Vec::new();
                 for (n, slots) in places.iter_mut().enumerate() {

@@ -39,6 +39,12 @@ impl Settings {
     pub(crate) fn first_life(&self) -> u64 {
         self.timeout.max(20_005)
     }
+
+    /// These, with the times of others. Whether the site can be read at all stays, and what is forgotten: whoever
+    /// asked before the change must find what they would have found.
+    pub(crate) fn retuned(&self, by: &Self) -> Self {
+        Self { unusable: self.unusable, forget_after: self.forget_after, ..by.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +77,8 @@ pub(crate) enum Step {
     Behave(usize, Behaviour),
     /// The site's configuration changes: a new slot.
     Replace(usize, Settings),
+    /// As above, but only in when it is read: see [`Settings::retuned`].
+    Retune(usize, Settings),
     Ask(Ask),
 }
 
@@ -108,6 +116,7 @@ impl Schedule {
             let step = match chance.below(10) {
                 0 | 1 => Step::Behave(site, behaviour(chance)),
                 2 if chance.percent(40) => Step::Replace(site, settings(chance)),
+                2 if chance.percent(40) => Step::Retune(site, settings(chance)),
                 _ => Step::Ask(ask(chance)),
             };
             steps.push((at, step));
@@ -163,6 +172,10 @@ fn ask(chance: &mut Chance) -> Ask {
 }
 
 pub(crate) fn slot(n: usize, settings: &Settings, fake: &Arc<Fake>, clock: Clock) -> Arc<Slot> {
+    Slot::new(plan(n, settings, fake), clock)
+}
+
+fn plan(n: usize, settings: &Settings, fake: &Arc<Fake>) -> Plan {
     let ms = Duration::from_millis;
     let policy = Policy {
         timeout: ms(settings.timeout),
@@ -176,7 +189,7 @@ pub(crate) fn slot(n: usize, settings: &Settings, fake: &Arc<Fake>, clock: Clock
         Some(code) => Err(SiteError::new(code, "as told")),
         None => Ok(Arc::clone(fake) as Arc<dyn Site>),
     };
-    Slot::new(Plan { id: format!("s{n}").parse().unwrap(), name: String::new(), tags: Vec::new(), policy, site }, clock)
+    Plan { id: format!("s{n}").parse().unwrap(), name: String::new(), tags: Vec::new(), policy, site }
 }
 
 /// Sites with the same settings, and their clock.
@@ -219,6 +232,7 @@ pub(crate) async fn run(schedule: &Schedule, twins: bool) -> Seen {
     let mut fakes: Vec<Vec<Arc<Fake>>> = behaviours.iter().map(|behaviour| vec![made(behaviour)]).collect();
     let slots = schedule.sites.iter().enumerate().map(|(n, (settings, _))| slot(n, settings, &fakes[n][0], clock));
     let mut federation = Federation::new(slots.collect(), clock);
+    let mut now: Vec<Settings> = schedule.sites.iter().map(|(settings, _)| settings.clone()).collect();
     let (mut callers, mut begun) = (Vec::new(), Vec::new());
     for (at, step) in &schedule.steps {
         time.until(*at).await;
@@ -228,7 +242,14 @@ pub(crate) async fn run(schedule: &Schedule, twins: bool) -> Seen {
                 fakes[*n].push(made(&behaviours[*n]));
                 let mut slots = federation.slots().to_vec();
                 slots[*n] = slot(*n, settings, fakes[*n].last().unwrap(), clock);
-                federation = Federation::new(slots, clock);
+                federation = federation.with(slots);
+                now[*n] = settings.clone();
+            }
+            Step::Retune(n, settings) => {
+                now[*n] = now[*n].retuned(settings);
+                let mut slots = federation.slots().to_vec();
+                slots[*n] = slots[*n].with(plan(*n, &now[*n], fakes[*n].last().unwrap()));
+                federation = federation.with(slots);
             }
             Step::Ask(ask) => {
                 let ways = if twins { vec![ask.stream, !ask.stream] } else { vec![ask.stream] };
