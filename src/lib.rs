@@ -1,5 +1,6 @@
 //! One pane over many independent monitoring installations. See `docs/architecture.md` for the map.
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod clock;

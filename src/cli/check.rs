@@ -8,15 +8,21 @@ use futures_util::{StreamExt, stream};
 
 use super::out::{self, Data, Reader, plain};
 use super::{CheckArgs, Exit, configuration};
+use crate::access::accounts::{self, Opening};
+use crate::access::rights::Principal;
 use crate::app::App;
 use crate::clock::{Clock, Deadline};
-use crate::config::{Config, Environment, Verifier};
+use crate::config::access::Permission;
+use crate::config::{Config, Environment, Site, Verifier};
 use crate::domain::{ErrorCode, SiteError};
 use crate::federation::Slot;
 use crate::sites::{Step, StepResult};
 
 /// Sites probed at a time; a thousand at once would measure us, not them.
 const AT_ONCE: usize = 50;
+
+/// People of a site whose accounts are shown.
+const SHOWN_ACCOUNTS: usize = 20;
 
 pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit {
     let config = match configuration(&args.config, environment) {
@@ -47,6 +53,9 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         data.write(format_args!("{} {name}{url}\n", plan.id));
         steps.iter().for_each(|step| write_step(step, &mut data));
         write_step(&opening(site.delegation.verifier), &mut data);
+        if let Some(step) = accounts(config, site) {
+            write_step(&step, &mut data);
+        }
         failed += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Failed(_))));
         warned += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Warning(_))));
         written = data.finish();
@@ -93,6 +102,29 @@ fn opening(verifier: Verifier) -> Step {
         }
     };
     Step { name: "opening", result: StepResult::Ok(text.to_owned()), took: Duration::ZERO }
+}
+
+/// As whom each configured user would be let in, where anybody would.
+fn accounts(config: &Config, site: &Site) -> Option<Step> {
+    let users = config.access.users.iter().filter_map(|user| Principal::user(&config.access, &user.login));
+    let mapped: Vec<String> = users
+        .filter(|who| who.grants.on(Permission::Open, &site.id, &site.tags).is_some())
+        .filter_map(|who| match accounts::opening(&site.delegation, &who) {
+            Opening::As(account) => Some(format!("{} as {account}", who.login)),
+            Opening::LogInThere | Opening::NoAccount => None,
+        })
+        .collect();
+    if site.delegation.verifier == Verifier::None || config.access.users.is_empty() {
+        return None;
+    }
+    let more = mapped.len().saturating_sub(SHOWN_ACCOUNTS);
+    let mut text = mapped.get(..SHOWN_ACCOUNTS).unwrap_or(&mapped).join(", ");
+    match (mapped.len(), more) {
+        (0, _) => text.push_str("nobody has both the right `open` and an account there"),
+        (_, 0) => text.push_str("; nobody else"),
+        _ => text.push_str(&format!(" and {more} more")),
+    }
+    Some(Step { name: "accounts", result: StepResult::Ok(text), took: Duration::ZERO })
 }
 
 fn write_step(step: &Step, data: &mut Data) {

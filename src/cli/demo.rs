@@ -7,9 +7,38 @@ use std::path::{Path, PathBuf};
 
 use super::out::{self, Data};
 use super::{DemoArgs, Exit, serve};
+use crate::access::password::hash;
+use crate::access::secrets::{digest, random_id, random_token};
 use crate::config::Environment;
 use crate::demo::Demo;
+use crate::secret::Secret;
 use crate::serve::Hangup;
+
+/// Who may come in, new at each start.
+struct Login {
+    password: Secret,
+    token: Secret,
+    yaml: String,
+}
+
+impl Login {
+    const USER: &str = "demo";
+
+    fn new() -> io::Result<Self> {
+        let random = |_| io::Error::other("the system gives no random numbers");
+        let (password, token) = (Secret::new(random_id().map_err(random)?), random_token().map_err(random)?);
+        let hash = hash(&password).map_err(io::Error::other)?;
+        let yaml = format!(
+            "access:\n  roles: {{all: {{search: ['*'], view: ['*'], open: ['*'], audit: ['*'], admin: ['*']}}}}\n  \
+             users: [{{login: {}, password: '{}', roles: [all]}}]\n  \
+             api_tokens: [{{name: demo, hash: 'sha256:{}', roles: [all]}}]\n",
+            Self::USER,
+            hash.expose(),
+            digest(token.expose())
+        );
+        Ok(Self { password, token, yaml })
+    }
+}
 
 /// A folder that goes with the demo.
 struct Folder(PathBuf);
@@ -30,8 +59,10 @@ pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environmen
             return Exit::Failed;
         }
     };
-    let folder = match configuration(&demo, &args) {
-        Ok(folder) => folder,
+    let made = args.login.then(Login::new).transpose();
+    let made = made.and_then(|login| Ok((configuration(&demo, &args, login.as_ref())?, login)));
+    let (folder, login) = match made {
+        Ok(made) => made,
         Err(error) => {
             out::say(format_args!("the demo's configuration cannot be written: {error}"));
             return Exit::Failed;
@@ -44,7 +75,7 @@ pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environmen
     };
     let url = service.config().gateway.public_url.to_string();
     let mut data = Data::exact();
-    data.write(format_args!("{}", greeting(&demo, &url, &file, program)));
+    data.write(format_args!("{}", greeting(&demo, &url, &file, program, login.as_ref())));
     if let Err(error) = data.finish() {
         out::say(format_args!("the greeting could not be written: {error}"));
     }
@@ -52,12 +83,13 @@ pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environmen
     Exit::Complete
 }
 
-fn configuration(demo: &Demo, args: &DemoArgs) -> io::Result<Folder> {
+fn configuration(demo: &Demo, args: &DemoArgs, login: Option<&Login>) -> io::Result<Folder> {
     let folder = Folder(new_folder()?);
     let token = demo.sites().first().map(|site| site.token.as_str()).unwrap_or_default();
     std::fs::write(folder.0.join("token"), token)?;
-    let gateway = gateway_yaml(args);
-    std::fs::write(folder.0.join("sites.yaml"), gateway + &demo.sites_yaml(Path::new("token")))?;
+    let access = login.map_or("", |login| login.yaml.as_str());
+    let yaml = [gateway_yaml(args).as_str(), &demo.sites_yaml(Path::new("token")), access].concat();
+    std::fs::write(folder.0.join("sites.yaml"), yaml)?;
     Ok(folder)
 }
 
@@ -67,9 +99,10 @@ fn gateway_yaml(args: &DemoArgs) -> String {
     // Of all addresses, loopback is the one that browsers here have; a container's ports are published on it.
     let near = if args.listen.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { args.listen };
     let host = SocketAddr::from((near, args.port));
-    let anonymous = !args.listen.is_loopback();
+    let anonymous = !args.listen.is_loopback() && !args.login;
+    let state = if args.login { "  state_dir: state\n" } else { "" };
     format!(
-        "gateway:\n  id: demo\n  listen: \"{listen}\"\n  public_url: http://{host}/\n  allow_anonymous: {anonymous}\n"
+        "gateway:\n  id: demo\n  listen: \"{listen}\"\n  public_url: http://{host}/\n  allow_anonymous: {anonymous}\n{state}"
     )
 }
 
@@ -85,19 +118,26 @@ fn new_folder() -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-fn greeting(demo: &Demo, url: &str, config: &Path, program: &Path) -> String {
+fn greeting(demo: &Demo, url: &str, config: &Path, program: &Path, login: Option<&Login>) -> String {
     let mut text = format!("The gateway is {url} with six demo sites behind it. Ctrl-C ends them.\n\n");
     for site in demo.sites() {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {:<8} {:<18} {}", site.id, site.name, site.url);
     }
+    let mut bearer = String::new();
+    if let Some(Login { password, token, .. }) = login {
+        // Printed on purpose: they are new, and end with the demo.
+        let (password, token) = (password.expose(), token.expose());
+        let _ = write!(text, "\nLog in at {url}login as {} with the password {password}\n", Login::USER);
+        bearer = format!("-H 'Authorization: Bearer {token}' ");
+    }
     let ask = format!("{} search --config {}", program.display(), config.display());
     let _ = write!(
         text,
         "\nIn another terminal, ask the gateway:\n\n  \
-         curl '{url}api/v1/search?q=web+status:critical&limit=5'\n  \
-         curl -N -H 'Accept: application/x-ndjson' '{url}api/v1/search?q=web&limit=5'\n  \
-         curl '{url}api/v1/sites'\n\n\
+         curl {bearer}'{url}api/v1/search?q=web+status:critical&limit=5'\n  \
+         curl -N {bearer}-H 'Accept: application/x-ndjson' '{url}api/v1/search?q=web&limit=5'\n  \
+         curl {bearer}'{url}api/v1/sites'\n\n\
          or the sites without it:\n\n  {ask} web\n  {ask} status:critical site:madrid\n"
     );
     text

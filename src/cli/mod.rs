@@ -1,10 +1,11 @@
-//! The command line: `serve`, `search`, `where`, `check`, `demo`. Data on stdout, words on stderr; a closed pipe is no error.
+//! The command line: `serve`, `search`, `where`, `check`, `password`, `demo`. Data on stdout, words on stderr; a closed pipe is no error.
 
 mod ask;
 mod check;
 mod demo;
 mod format;
 mod out;
+mod password;
 mod serve;
 mod table;
 
@@ -64,6 +65,8 @@ enum Command {
     Where(WhereArgs),
     /// Validate the configuration, then probe each site step by step, with a remedy for each failure.
     Check(CheckArgs),
+    /// Make what `access` in the configuration needs: the hash of a password, or an API token with its hash.
+    Password(PasswordArgs),
     /// Start a whole federation on loopback, with nothing installed: demo consoles, and the gateway in front.
     Demo(DemoArgs),
 }
@@ -126,6 +129,16 @@ struct CheckArgs {
     deadline: Option<Duration>,
 }
 
+#[derive(Clone, Copy, Debug, Args)]
+struct PasswordArgs {
+    /// Make an API token instead; it is shown this once, beside the hash that the configuration keeps.
+    #[arg(long)]
+    api_token: bool,
+    /// A second factor; not in this version.
+    #[arg(long, conflicts_with = "api_token")]
+    totp: bool,
+}
+
 #[derive(Debug, Args)]
 struct DemoArgs {
     /// The gateway listens on this port, the consoles on those behind it.
@@ -134,6 +147,9 @@ struct DemoArgs {
     /// Where all of them listen. In a container: 0.0.0.0, with its ports published on the host's loopback only.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     listen: IpAddr,
+    /// Ask for a login: a user with a new password and an API token, which are printed.
+    #[arg(long)]
+    login: bool,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -260,6 +276,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         Command::Search(args) => ask::search(args, environment).await,
         Command::Where(args) => ask::locate(args, environment).await,
         Command::Check(args) => check::check(args, environment).await,
+        Command::Password(args) => password::password(args),
         Command::Demo(args) => demo::demo(args, &program, environment).await,
         Command::Serve(args) => serve::serve(args, environment).await,
     }

@@ -12,8 +12,9 @@ pub(super) async fn serve(args: ServeArgs, environment: Environment<'_>) -> Exit
         Ok(service) => service,
         Err(exit) => return exit,
     };
-    let address = format!("http://{}/", service.address());
-    let url = service.config().gateway.public_url.to_string();
+    let gateway = service.config().gateway.clone();
+    let scheme = if gateway.tls.is_some() { "https" } else { "http" };
+    let (address, url) = (format!("{scheme}://{}/", service.address()), gateway.public_url.to_string());
     let line = match url == address {
         true => format!("metaconsole listens on {address}"),
         false => format!("metaconsole listens on {address} (for browsers {url})"),
@@ -47,6 +48,6 @@ pub(super) async fn open<'a>(
     }
     Err(match error {
         StartError::Config(_) | StartError::Open(_) => Exit::Usage,
-        StartError::Listen { .. } | StartError::Signals(_) => Exit::Failed,
+        StartError::Listen { .. } | StartError::People(_) | StartError::Tls(_) | StartError::Signals(_) => Exit::Failed,
     })
 }

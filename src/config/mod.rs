@@ -13,6 +13,7 @@
 //! 4. Unknown keys are refused with the nearest known one.
 //! 5. What several sites decide together: unique ids, no site under the gateway's own host name.
 
+pub mod access;
 mod check;
 mod environment;
 mod files;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-pub use check::load;
+pub use check::{folded, load};
 pub use mistake::{Mistake, Mistakes};
 
 use crate::domain::{SiteId, SiteKind};
@@ -52,6 +53,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// The sites, in the order of the file, then of `sites.d/*.yaml` by file name.
     pub sites: Vec<Site>,
+    /// Who may log in, and what they may see.
+    pub access: access::Access,
     /// Every file that was read, the main one first.
     pub files: Vec<PathBuf>,
     /// Every file these name: secrets and certificates.
@@ -89,6 +92,17 @@ pub struct Gateway {
     pub last_known: bool,
     /// Master keys for openings.
     pub keys: Vec<MasterKey>,
+    /// Encryption of our own port; `None`: plain http, for a proxy in front.
+    pub tls: Option<OwnTls>,
+}
+
+/// `gateway.tls`, as read from its files. They fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnTls {
+    /// Our certificate and those between it and its authority, in PEM form.
+    pub cert_pem: Vec<u8>,
+    /// Its key, in PEM form.
+    pub key_pem: Secret,
 }
 
 /// One of `gateway.keys`.

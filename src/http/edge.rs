@@ -21,9 +21,11 @@ use crate::clock::Stopwatch;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers of every answer. Nothing here needs a script, a style or a frame.
-const CAREFUL: &[(HeaderName, &str)] = &[
+const CAREFUL: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -46,7 +48,8 @@ pub(super) async fn pass(State(shared): State<Arc<Shared>>, request: Request, ne
     };
     let headers = response.headers_mut();
     for (name, value) in CAREFUL {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page that needs more says so itself.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);

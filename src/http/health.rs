@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::viewer::Viewer;
 
 /// `GET /`
-pub(super) async fn index() -> Html<&'static str> {
+pub(super) async fn index(_viewer: Viewer) -> Html<&'static str> {
     Html(include_str!("index.html"))
 }
 
@@ -31,7 +31,12 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static 
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(shared): State<Arc<Shared>>, viewer: Viewer) -> Response {
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>, viewer: Viewer) -> Result<Response, Problem> {
+    if !viewer.sees_everything()? {
+        // Counts of requests and answers are of everybody.
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "the metrics are of the whole gateway")
+            .remedy("use a login or token with `search: [\"*\"]`"));
+    }
     let text = metrics::page(&shared, &viewer);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

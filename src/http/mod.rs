@@ -5,9 +5,13 @@
 //! request (its id, the host it names, sizes, headers, the log) is in `edge.rs`.
 
 mod accept;
+mod cookies;
+mod doors;
 mod edge;
 mod gate;
 mod health;
+mod login;
+mod me;
 mod metrics;
 mod parameters;
 mod problem;
@@ -31,8 +35,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate};
 use tower_http::compression::{CompressionLayer, DefaultPredicate};
 
+pub use self::cookies::Peer;
 use self::metrics::Tally;
 use self::problem::Problem;
+use crate::access::People;
 use crate::app::App;
 
 /// What the edge needs of the running program.
@@ -44,6 +50,8 @@ pub struct Gateway {
     pub draining: watch::Receiver<bool>,
     /// Why the newest configuration is not in force, if it is not.
     pub reload_error: Arc<ArcSwapOption<String>>,
+    /// Who may log in; nobody where the configuration has no login.
+    pub people: Option<Arc<People>>,
 }
 
 /// What every request shares.
@@ -72,6 +80,9 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/sites/{site}", get(sites::one))
         .route("/api/v1/sites/{site}/probe", post(sites::probe))
         .route("/api/v1/pulse", get(sites::pulse))
+        .route("/api/v1/me", get(me::me))
+        .route("/login", get(login::show).post(login::log_in))
+        .route("/logout", get(login::show_out).post(login::log_out))
 }
 
 /// Routes with what holds for all of them; the last layer is the outermost.
@@ -83,6 +94,7 @@ fn dressed(routes: Router<Arc<Shared>>, shared: &Arc<Shared>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(CompressionLayer::new().compress_when(small))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), doors::pass))
         .layer(middleware::from_fn_with_state(Arc::clone(shared), edge::pass))
         .with_state(Arc::clone(shared))
 }

@@ -66,6 +66,11 @@ impl Problem {
         self
     }
 
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// With a header.
     #[must_use]
     pub(super) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {

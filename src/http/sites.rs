@@ -14,6 +14,7 @@ use super::states::{State, Trouble, Word, state};
 use super::viewer::Viewer;
 use crate::app::App;
 use crate::clock::Deadline;
+use crate::config::access::Permission;
 use crate::domain::SiteId;
 use crate::federation::{Slot, Wanted};
 
@@ -65,7 +66,7 @@ pub(super) async fn probe(
 ) -> Result<Response, Problem> {
     let parameters = Parameters::read(query.as_deref(), &["deadline"])?;
     let deadline = Deadline::after(parameters.patience(&viewer.app.config.gateway)?);
-    let slot = viewer.site(&id)?;
+    let slot = viewer.site_for(Permission::View, &id)?;
     let probe = wait(slot, deadline).await;
     Ok(json(&Probe { probe, site: state(slot, &viewer.app) }))
 }

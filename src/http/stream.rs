@@ -2,17 +2,18 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE as CONTENT_TYPE_HEADER};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
+use tokio::time::Interval;
 
 use super::Shared;
 use super::search::{SITES, counted};
 use super::viewer::Viewer;
-use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::federation::{Answers, Merge, Question};
 use crate::wire;
@@ -20,14 +21,27 @@ use crate::wire;
 /// One JSON record a line.
 pub(super) const CONTENT_TYPE: &str = "application/x-ndjson";
 
+/// How often it is looked whether the viewer may still see all this.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// The last line for somebody whose rights have changed.
+const SIGNED_OUT: &str = "signed_out";
+
+#[derive(Debug, Serialize)]
+struct Ended {
+    ended: &'static str,
+}
+
 /// The lines still to come. Dropping it drops only the waiting; reads go on.
 struct Lines {
     answers: Answers,
     /// `None` after the summary.
     merge: Option<Merge>,
-    app: Arc<App>,
+    viewer: Viewer,
     watch: Stopwatch,
     shared: Arc<Shared>,
+    /// When it is looked again whether the viewer may still see all this.
+    look: Interval,
 }
 
 /// Answers a question as a stream.
@@ -35,7 +49,9 @@ pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -
     let answers = viewer.view.stream(question);
     let record = answers.at_the_begin();
     let merge = Some(Merge::new(question));
-    let lines = Lines { answers, merge, app: viewer.app, watch: Stopwatch::start(), shared };
+    let watch = Stopwatch::start();
+    let look = tokio::time::interval_at(watch.instant() + LOOK_AGAIN, LOOK_AGAIN);
+    let lines = Lines { answers, merge, viewer, watch, shared, look };
     let body = Body::from_stream(futures_util::stream::unfold(lines, |lines| lines.next()));
     let headers = [
         (CONTENT_TYPE_HEADER, CONTENT_TYPE),
@@ -48,9 +64,19 @@ pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -
 
 impl Lines {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let line = match self.answers.next().await {
+        self.merge.as_ref()?;
+        let answer = loop {
+            tokio::select! {
+                answer = self.answers.next() => break answer,
+                _now = self.look.tick() => if !self.viewer.still(&self.shared.gateway).await {
+                    self.merge = None;
+                    return Some((Ok(line(&Ended { ended: SIGNED_OUT })), self));
+                },
+            }
+        };
+        let line = match answer {
             Some(answer) => {
-                let line = line(&wire::site_record(&answer, self.app.as_ref()));
+                let line = line(&wire::site_record(&answer, self.viewer.app.as_ref()));
                 self.merge.as_mut()?.fold(answer);
                 line
             }

@@ -16,7 +16,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::*;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
 
 async fn broken() -> &'static str {
     panic!("on purpose")
@@ -31,7 +31,7 @@ fn shared() -> Arc<Shared> {
     let config = config::load(&folder.path().join("sites.yaml"), &|_| None).unwrap();
     let (_drain, draining) = watch::channel(false);
     let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
-    let gateway = Arc::new(Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()) });
+    let gateway = Arc::new(Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people: None });
     Arc::new(Shared { gateway, tally: Tally::default() })
 }
 
@@ -108,4 +108,47 @@ async fn the_log_has_a_line_for_each_request_without_what_was_looked_for() {
         assert!(lines[0].contains(word), "{word}: {lines:?}");
     }
     assert!(!lines[0].contains("private") && !lines[0].contains("hidden"), "{lines:?}");
+}
+
+/// A gateway before a site that takes connections and never answers; whoever brings the token may look for 60 s.
+fn never_answering(folder: &std::path::Path, console: std::net::SocketAddr, roles: &str) -> Config {
+    std::fs::write(folder.join("token"), "x").unwrap();
+    let hash = crate::access::secrets::digest("mct_wall");
+    let yaml = format!(
+        "gateway: {{state_dir: state}}\nsites: [{{id: a, url: \"http://{console}/\", public_url: \"http://a.localhost/\", \
+         credentials: {{token: \"file:token\"}}}}]\naccess:\n  roles: {{all: {{search: ['*']}}, none: {{}}}}\n  \
+         api_tokens: [{{name: wall, hash: 'sha256:{hash}', roles: [{roles}]}}]\n"
+    );
+    std::fs::write(folder.join("sites.yaml"), yaml).unwrap();
+    config::load(&folder.join("sites.yaml"), &|_| None).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_soon_after_its_viewers_rights() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (roles_later, last) in [("all", "summary"), ("none", "ended")] {
+        let config = never_answering(folder.path(), listener.local_addr().unwrap(), "all");
+        let (_drain, draining) = watch::channel(false);
+        let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
+        let gateway = Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people: None };
+        let gateway = Arc::new(gateway);
+        let request = Request::get("/api/v1/search?deadline=50s").header("host", "localhost");
+        let request = request.header("accept", stream::CONTENT_TYPE).header("authorization", "Bearer mct_wall");
+        let begun = crate::clock::Stopwatch::start();
+        let response = router(Arc::clone(&gateway)).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let config = never_answering(folder.path(), listener.local_addr().unwrap(), roles_later);
+        let (next, _) = gateway.app.load().with(config);
+        gateway.app.store(Arc::new(next));
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let lines: Vec<serde_json::Value> = body
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        assert!(lines.last().unwrap().get(last).is_some(), "{lines:?}");
+        let seconds = begun.elapsed().as_secs();
+        assert!(if last == "ended" { (14..=16).contains(&seconds) } else { seconds >= 49 }, "{last} after {seconds} s");
+    }
 }

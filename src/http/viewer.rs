@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 
-use super::Shared;
+use super::doors::{Identity, wants_page};
 use super::problem::Problem;
+use super::{Gateway, Shared, login};
 use crate::app::App;
+use crate::config::access::Permission;
 use crate::federation::{Slot, View};
 
 /// A request's viewer, with the configuration that was in force when it began.
@@ -16,11 +19,14 @@ use crate::federation::{Slot, View};
 pub(super) struct Viewer {
     pub(super) app: Arc<App>,
     pub(super) view: View,
+    pub(super) identity: Identity,
 }
 
-/// Nobody logs in yet, so everybody who may come here (`gate.rs`) sees everything.
-fn view(app: &App, _request: &Parts) -> Result<View, Problem> {
-    Ok(app.federation.everything())
+/// The sites that may be searched.
+fn view(app: &App, identity: &Identity) -> Result<View, Problem> {
+    let Some(somebody) = identity.somebody()? else { return Ok(app.federation.everything()) };
+    let grants = &somebody.principal.grants;
+    Ok(app.federation.view(|plan| grants.on(Permission::Search, &plan.id, &plan.tags)))
 }
 
 impl Viewer {
@@ -33,14 +39,73 @@ impl Viewer {
         };
         self.view.seat(id).map(|(slot, _)| slot).ok_or_else(unknown)
     }
+
+    /// A site by its id, if this viewer may do that there. One that they cannot see does not exist.
+    pub(super) fn site_for(&self, permission: Permission, id: &str) -> Result<&Arc<Slot>, Problem> {
+        let slot = self.site(id)?;
+        let plan = slot.plan();
+        match self.identity.somebody()? {
+            Some(somebody) if somebody.principal.grants.on(permission, &plan.id, &plan.tags).is_none() => {
+                let word = permission.as_str();
+                let sentence = format!("you do not have the right `{word}` on site `{id}`");
+                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", sentence).remedy("ask whoever runs the gateway"))
+            }
+            _ => Ok(slot),
+        }
+    }
+
+    /// Whether this viewer sees every agent of every site: what is of the gateway as a whole is for them only.
+    pub(super) fn sees_everything(&self) -> Result<bool, Problem> {
+        let everywhere = |somebody: &Arc<_>| somebody_sees_everything(somebody);
+        Ok(self.identity.somebody()?.is_none_or(everywhere))
+    }
+
+    /// Whether all that is in this view may still be seen, by the configuration in force now.
+    pub(super) async fn still(&self, gateway: &Gateway) -> bool {
+        let app = gateway.app.load_full();
+        let identity = self.identity.again(gateway, &app).await;
+        let Ok(now) = view(&app, &identity) else { return false };
+        let same = |slot: &Arc<Slot>| {
+            let id = slot.plan().id.as_str();
+            match (self.view.seat(id), now.seat(id)) {
+                (Some((_, before)), Some((_, now))) => before == now,
+                _ => false,
+            }
+        };
+        self.view.slots().all(same)
+    }
+}
+
+fn somebody_sees_everything(somebody: &Arc<super::doors::Somebody>) -> bool {
+    somebody.principal.grants.everywhere(Permission::Search)
+}
+
+/// Nobody: a browser's window is led to the login, everything else is told.
+fn turned_away(problem: Problem, method: &Method, uri: &Uri, headers: &HeaderMap, app: &App) -> Response {
+    let signed_out = problem.status() == StatusCode::UNAUTHORIZED;
+    if signed_out && wants_page(method, uri.path(), headers) {
+        let to = login::address(&app.config.gateway, uri);
+        if let Ok(to) = HeaderValue::from_str(&to) {
+            return (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+        }
+    }
+    problem.into_response()
 }
 
 impl FromRequestParts<Arc<Shared>> for Viewer {
-    type Rejection = Problem;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Response> {
         let app = shared.gateway.app.load_full();
-        let view = view(&app, parts)?;
-        Ok(Self { app, view })
+        let identity = match parts.extensions.get::<Identity>() {
+            // Found out before a reload that brought the first login: then it is nobody's.
+            Some(Identity::Anyone) | None if app.config.access.has_login() => Identity::Nobody("nobody is signed in"),
+            Some(identity) => identity.clone(),
+            None => Identity::Anyone,
+        };
+        match view(&app, &identity) {
+            Ok(view) => Ok(Self { app, view, identity }),
+            Err(problem) => Err(turned_away(problem, &parts.method, &parts.uri, &parts.headers, &app)),
+        }
     }
 }

@@ -4,14 +4,18 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use super::tls::Tls;
+use crate::http::Peer;
 
 /// Open at once; whoever comes then waits in the system's queue. Where the system allows fewer descriptors,
 /// [`breathe`] waits for one.
@@ -28,7 +32,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until `draining` says true and running requests are answered, or their time is over.
-pub(super) async fn serve(listener: TcpListener, router: Router, draining: watch::Receiver<bool>) {
+pub(super) async fn serve(listener: TcpListener, router: Router, draining: watch::Receiver<bool>, tls: Tls) {
     let mut open = JoinSet::new();
     let mut end = pin!(until(draining.clone()));
     loop {
@@ -36,8 +40,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, draining: watch
             () = &mut end => break,
             Some(_ended) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < MOST => match accepted {
-                Ok((stream, _)) => {
-                    open.spawn(connection(stream, router.clone(), draining.clone()));
+                Ok((stream, peer)) => {
+                    let router = router.clone().layer(Extension(Peer(peer)));
+                    open.spawn(begin(stream, tls.clone(), router, draining.clone()));
                 }
                 Err(error) => breathe(&error, &mut open).await,
             },
@@ -72,9 +77,21 @@ async fn breathe(error: &io::Error, open: &mut JoinSet<()>) {
     let _ = timeout(PAUSE, ended).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, draining: watch::Receiver<bool>) {
+async fn begin(stream: TcpStream, tls: Tls, router: Router, draining: watch::Receiver<bool>) {
     // Small records of a stream leave at once. A socket that refuses is a dead one, which shows below.
     let _ = stream.set_nodelay(true);
+    match tls.begin(stream).await {
+        Ok(Ok(encrypted)) => connection(encrypted, router, draining).await,
+        Ok(Err(plain)) => connection(plain, router, draining).await,
+        Err(error) => tracing::debug!(%error, "a connection could not be encrypted"),
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    router: Router,
+    draining: watch::Receiver<bool>,
+) {
     let service = TowerToHyperService::new(router);
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -127,7 +144,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (draining, is_draining) = watch::channel(false);
         let router = Router::new().route("/", get(answer)).route("/quick", get(|| async { "quick" }));
-        Held { entered, go, draining, address, serving: tokio::spawn(serve(listener, router, is_draining)) }
+        Held {
+            entered,
+            go,
+            draining,
+            address,
+            serving: tokio::spawn(serve(listener, router, is_draining, Tls::default())),
+        }
     }
 
     async fn ask(held: &Held, path: &str) -> TcpStream {

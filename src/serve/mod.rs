@@ -6,6 +6,7 @@
 mod accept;
 mod reload;
 mod signals;
+mod tls;
 mod watch;
 
 use std::io;
@@ -17,6 +18,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
 use tokio::sync::watch as state;
 
+use crate::access::password::Passwords;
+use crate::access::witness::TellLog;
+use crate::access::{OpenError, People};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Mistakes};
@@ -24,6 +28,7 @@ use crate::http::{self, Gateway};
 
 use reload::Reload;
 use signals::{Asked, Signals};
+use tls::Tls;
 use watch::{Files, Watch};
 
 pub use signals::Hangup;
@@ -45,6 +50,12 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// Nobody could log in.
+    #[error("{0}")]
+    People(OpenError),
+    /// Our own certificate cannot be used.
+    #[error("`gateway.tls` cannot be used: {0}; give a certificate and its key in PEM form")]
+    Tls(rustls::Error),
     /// The system gives no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -71,7 +82,7 @@ fn listen_remedy(error: &io::Error) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "nobody has to log in, so everybody who reaches {0} could read; write `gateway.allow_anonymous: true` if that is \
-     meant, or a loopback address in `gateway.listen` and a proxy with a log-in in front"
+     meant, or `access.users` for a log-in, or a loopback address in `gateway.listen`"
 )]
 pub struct OpenToAll(SocketAddr);
 
@@ -84,6 +95,7 @@ pub struct Service<'a> {
     gateway: Arc<Gateway>,
     reload: Reload<'a>,
     watch: Watch,
+    tls: Tls,
 }
 
 impl<'a> Service<'a> {
@@ -100,19 +112,22 @@ impl<'a> Service<'a> {
         let wanted = config.gateway.listen;
         permitted(&config, wanted).map_err(StartError::Open)?;
         let listen = |source| StartError::Listen { address: wanted, source };
+        let tls = Tls::new(config.gateway.tls.as_ref()).map_err(StartError::Tls)?;
+        let people = people(&config).map_err(StartError::People)?;
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let config = bound(config, address);
-        warn_of_readers(address);
+        warn_of_readers(&config, address);
         warn_of_names(&config);
         let (draining, is_draining) = state::channel(false);
         let gateway = Arc::new(Gateway {
             app: Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System))),
             draining: is_draining,
             reload_error: Arc::new(ArcSwapOption::empty()),
+            people,
         });
-        let reload = Reload::new(file, environment, Arc::clone(&gateway), address);
-        Ok(Self { listener, address, signals, draining, gateway, reload, watch })
+        let reload = Reload::new(file, environment, Arc::clone(&gateway), address, tls.clone());
+        Ok(Self { listener, address, signals, draining, gateway, reload, watch, tls })
     }
 
     /// Where it listens.
@@ -128,7 +143,7 @@ impl<'a> Service<'a> {
     /// Answers until the system asks it to end, and until running requests are answered after that.
     pub async fn run(mut self) {
         let router = http::router(Arc::clone(&self.gateway));
-        let mut serving = tokio::spawn(accept::serve(self.listener, router, self.draining.subscribe()));
+        let mut serving = tokio::spawn(accept::serve(self.listener, router, self.draining.subscribe(), self.tls));
         // Now the files are known that the configuration names.
         self.reload.follow(&mut self.watch);
         loop {
@@ -161,7 +176,18 @@ async fn asked_again(signals: &mut Signals) {
 
 /// Whether this configuration may be served at this address.
 fn permitted(config: &Config, address: SocketAddr) -> Result<(), OpenToAll> {
-    if address.ip().is_loopback() || config.gateway.allow_anonymous { Ok(()) } else { Err(OpenToAll(address)) }
+    let meant = config.gateway.allow_anonymous || config.access.has_login();
+    if address.ip().is_loopback() || meant { Ok(()) } else { Err(OpenToAll(address)) }
+}
+
+/// Those who may log in, where the configuration has anybody. Their state must be there before the port is taken.
+fn people(config: &Config) -> Result<Option<Arc<People>>, OpenError> {
+    let Some(folder) = config.gateway.state_dir.as_deref().filter(|_| config.access.has_login()) else {
+        return Ok(None);
+    };
+    let (login, witness) = (Box::new(Passwords::default()), Arc::new(TellLog));
+    let people = People::open(folder, &config.gateway.id, &config.access, login, witness, Clock::System)?;
+    Ok(Some(Arc::new(people)))
 }
 
 /// With the port that was taken where the configuration left the choice to the system (`:0`).
@@ -178,9 +204,16 @@ fn bound(mut config: Config, address: SocketAddr) -> Config {
 }
 
 /// Who can read is told at every start.
-fn warn_of_readers(address: SocketAddr) {
+fn warn_of_readers(config: &Config, address: SocketAddr) {
+    if config.access.has_login() {
+        let (users, tokens) = (config.access.users.len(), config.access.api_tokens.len());
+        return tracing::info!("{users} users and {tokens} API tokens may come in");
+    }
     if address.ip().is_loopback() {
-        tracing::warn!("nobody has to log in: every local user can read everything that the sites' accounts see");
+        tracing::warn!(
+            "nobody has to log in: every local user can read everything that the sites' accounts see; to change that, \
+             run `metaconsole password` and write `access.users` (docs/access.md)"
+        );
     } else {
         tracing::warn!(
             "nobody has to log in: everybody who reaches {address} can read everything that the sites' accounts see"

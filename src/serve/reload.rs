@@ -9,6 +9,7 @@ use crate::config::{self, Config, Environment, Mistakes};
 use crate::domain::SiteId;
 use crate::http::Gateway;
 
+use super::tls::Tls;
 use super::watch::{Files, Watch};
 use super::{bound, permitted, warn_of_names};
 
@@ -19,6 +20,7 @@ pub(super) struct Reload<'a> {
     gateway: Arc<Gateway>,
     /// Where we listen, whatever the file says now.
     address: SocketAddr,
+    tls: Tls,
 }
 
 /// Why somebody looks.
@@ -36,8 +38,9 @@ impl<'a> Reload<'a> {
         environment: Environment<'a>,
         gateway: Arc<Gateway>,
         address: SocketAddr,
+        tls: Tls,
     ) -> Self {
-        Self { file, environment, gateway, address }
+        Self { file, environment, gateway, address, tls }
     }
 
     /// Watches the files of the configuration in force, which were read before.
@@ -84,6 +87,15 @@ impl<'a> Reload<'a> {
         let each = |mistakes: Mistakes| mistakes.0.iter().map(ToString::to_string).collect::<Vec<_>>();
         let config = bound(config::load(self.file, self.environment).map_err(each)?, self.address);
         permitted(&config, self.address).map_err(|open| vec![open.to_string()])?;
+        if config.access.has_login() && self.gateway.people.is_none() {
+            let told = "the configuration has its first login now; restart, so that the gateway begins to ask for it";
+            return Err(vec![told.to_owned()]);
+        }
+        if !config.access.has_login() && self.gateway.people.is_some() {
+            // A slip of the hand must not open everything to whoever comes through the proxy.
+            let told = "the configuration has no login any more; restart, if everybody who comes is to read everything";
+            return Err(vec![told.to_owned()]);
+        }
         Ok(config)
     }
 
@@ -111,6 +123,12 @@ impl<'a> Reload<'a> {
             }
             return;
         }
+        if config.gateway.tls != app.config.gateway.tls {
+            match self.tls.set(config.gateway.tls.as_ref()) {
+                Ok(()) => tracing::info!("new connections use the changed certificate"),
+                Err(error) => tracing::error!(%error, "the changed certificate cannot be used; the earlier one stays"),
+            }
+        }
         let (next, changes) = app.with(config);
         let next = Arc::new(next);
         self.gateway.app.store(Arc::clone(&next));
@@ -128,7 +146,8 @@ impl<'a> Reload<'a> {
                 gateway.listen,
                 self.address
             );
-            if gateway.public_url.as_str() == format!("http://{}/", gateway.listen) {
+            let scheme = gateway.public_url.scheme();
+            if gateway.public_url.as_str() == format!("{scheme}://{}/", gateway.listen) {
                 gateway.public_url = before.gateway.public_url.clone();
             }
             gateway.listen = self.address;
@@ -144,6 +163,7 @@ impl<'a> Reload<'a> {
             removed = names(&changes.removed),
             forgotten = names(&changes.forgotten),
             gateway = if old == new { "same" } else { "changed" },
+            access = if before.access == now.access { "same" } else { "changed" },
             "new configuration in force"
         );
         if new.id != old.id {

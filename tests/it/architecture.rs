@@ -20,6 +20,8 @@ const AREAS: &[Area] = &[
     Area { layer: 0, name: "domain", knows: &["secret", "clock"] },
     Area { layer: 1, name: "inventory", knows: &["clock", "domain"] },
     Area { layer: 1, name: "config", knows: &["secret", "domain"] },
+    // People: what they prove, and what they may.
+    Area { layer: 2, name: "access", knows: &["secret", "clock", "domain", "inventory", "config"] },
     Area { layer: 2, name: "sites", knows: &["secret", "clock", "domain", "inventory", "config"] },
     Area { layer: 3, name: "federation", knows: &["secret", "clock", "domain", "inventory", "config", "sites"] },
     Area { layer: 3, name: "wire", knows: &["clock", "domain", "federation"] },
@@ -33,10 +35,10 @@ const AREAS: &[Area] = &[
     Area {
         layer: 5,
         name: "http",
-        knows: &["clock", "domain", "inventory", "config", "sites", "federation", "wire", "app"],
+        knows: &["secret", "clock", "domain", "inventory", "config", "access", "sites", "federation", "wire", "app"],
     },
     // The process around `http`: port, signals, files.
-    Area { layer: 6, name: "serve", knows: &["clock", "domain", "config", "app", "http"] },
+    Area { layer: 6, name: "serve", knows: &["clock", "domain", "config", "access", "app", "http"] },
     Area {
         layer: 7,
         name: "cli",
@@ -47,6 +49,7 @@ const AREAS: &[Area] = &[
             "domain",
             "inventory",
             "config",
+            "access",
             "sites",
             "federation",
             "wire",
@@ -80,6 +83,11 @@ const PLACES: &[Place] = &[
     ("anstream", &["cli"]),
     ("csv", &["wire"]),
     ("serde_saphyr", &["config"]),
+    ("tokio_rustls", &["serve"]),
+    ("argon2", &["access", "config"]),
+    ("jsonwebtoken", &["access"]),
+    ("redb", &["access"]),
+    ("rpassword", &["cli"]),
 ];
 
 /// Lines of a file without its tests stay under this.

@@ -15,6 +15,7 @@ use super::address;
 use super::fields::{Fields, Keys};
 use super::scope::Placed;
 use super::shared::{Shared, read_ages};
+use super::tls;
 use super::values::{self, Span};
 
 pub(crate) const KEYS: Keys = Keys::of(&[
@@ -31,6 +32,7 @@ pub(crate) const KEYS: Keys = Keys::of(&[
     "allow_anonymous",
     "last_known",
     "keys",
+    "tls",
 ]);
 
 pub(crate) const KEY_KEYS: Keys = Keys::of_secrets(&["kid", "secret", "signing"]);
@@ -86,6 +88,7 @@ pub(crate) fn read<'a>(fields: &Fields<'a>) -> (Option<Gateway>, Surroundings<'a
         allow_anonymous,
         last_known,
         keys: keys.into_iter().filter_map(Key::finished).collect(),
+        tls: tls::read_own(fields),
     });
     (gateway, surroundings)
 }
@@ -98,7 +101,8 @@ fn read_listen(fields: &Fields<'_>) -> Option<SocketAddr> {
 
 fn read_public_url(fields: &Fields<'_>, listen: Option<SocketAddr>) -> Option<Url> {
     let said = fields.value("public_url", address::gateway_url);
-    let unless_said = || Url::parse(&format!("http://{}/", listen?)).ok();
+    let scheme = if fields.has("tls") { "https" } else { "http" };
+    let unless_said = || Url::parse(&format!("{scheme}://{}/", listen?)).ok();
     if fields.has("public_url") { said } else { unless_said() }
 }
 

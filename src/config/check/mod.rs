@@ -1,5 +1,6 @@
 //! Reads the files and checks them whole. Every check tells its mistakes and goes on.
 
+mod access;
 mod address;
 mod credentials;
 mod delegation;
@@ -29,16 +30,13 @@ use scope::{Notes, Placed, Scope};
 use shared::Shared;
 
 pub(super) use address::same_host;
+pub use delegation::folded;
 pub(super) use values::{Span, duration};
 
 /// A thousand sites take less than one.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-const FILE_KEYS: Keys = Keys {
-    known: &["gateway", "defaults", "sites"],
-    refused: &[("access", "`access` is not understood by this version, which has no login yet", "remove it")],
-    secret: false,
-};
+const FILE_KEYS: Keys = Keys { known: &["gateway", "defaults", "sites", "access"], refused: &[], secret: false };
 
 /// Keys of a file in `sites.d`.
 const MORE_SITES_KEYS: Keys = Keys {
@@ -89,11 +87,16 @@ fn read_all(main: &Scope<'_>) -> Option<Config> {
         fields.tell("sites", fault);
     }
     tell_repeated_ids(&sites);
+    let people = section(&fields, "access", &access::KEYS);
+    let known: Option<Vec<&str>> = sites.iter().map(|read| Some(read.id.as_ref()?.value.as_str())).collect();
+    let access = access::read(&people, known.as_deref());
+    access::check_gateway(&people, &access, gateway.as_ref());
 
     let files = std::iter::once(&main).chain(&others);
     Some(Config {
         gateway: gateway?,
         sites: sites.into_iter().map(|read| read.site).collect::<Option<Vec<Site>>>()?,
+        access,
         files: files.map(|tree| tree.scope.file().to_path_buf()).collect(),
         named: Vec::new(),
     })

@@ -7,6 +7,9 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
+use metaconsole::access::People;
+use metaconsole::access::password::Passwords;
+use metaconsole::access::witness::TellLog;
 use metaconsole::app::App;
 use metaconsole::clock::Clock;
 use metaconsole::config;
@@ -60,9 +63,14 @@ impl Drop for Served {
 impl Served {
     pub(crate) async fn start(config: &Config) -> Self {
         let config = config::load(&config.path(), &|_| None).unwrap();
+        let people = config.access.has_login().then(|| {
+            let (folder, login) = (config.gateway.state_dir.clone().unwrap(), Box::new(Passwords::default()));
+            let witness = Arc::new(TellLog);
+            Arc::new(People::open(&folder, &config.gateway.id, &config.access, login, witness, Clock::System).unwrap())
+        });
         let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
         let (drain, draining) = watch::channel(false);
-        let gateway = Arc::new(Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()) });
+        let gateway = Arc::new(Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = router(Arc::clone(&gateway));

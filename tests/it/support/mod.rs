@@ -1,5 +1,6 @@
 //! What integration tests share.
 
+pub(crate) mod browser;
 pub(crate) mod gateway;
 pub(crate) mod program;
 pub(crate) mod replay;

@@ -1,0 +1,239 @@
+//! Who is signed in: a cookie that only we can make, and beside it a record that can be taken away at any time.
+//!
+//! A cookie alone opens nothing. At each request its record must be there, younger than `absolute`, used within `idle`,
+//! of the user's present epoch, begun with the password that is configured now, by a user who is configured now. So a
+//! user who is removed, or whose password changes, is out with the next request. The cookie lives as long as the session
+//! may be idle and is made anew while it is used; since the record decides, a longer life makes it no stronger.
+//!
+//! A session gets another id where the rights of its user have changed. Anything that goes wrong means signed out.
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use super::cookie::{Kind, Seal};
+use super::secrets::{Master, digest, random_id};
+use super::store::{Record, Store, StoreError};
+use crate::clock::Timestamp;
+use crate::config::access::SessionRules;
+
+/// A record is written again for its use at most so often.
+const TOUCH_AFTER: Duration = Duration::from_secs(60);
+
+/// A cookie that is older than this is made anew when it is used.
+const RENEW_AFTER: Duration = Duration::from_secs(300);
+
+/// What the configuration in force says of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Print of the password's hash.
+    pub credential: String,
+    /// Print of the rights.
+    pub rights: String,
+}
+
+impl Standing {
+    /// Of a hash and the print of rights.
+    pub fn new(hash: &str, rights: String) -> Self {
+        Self { credential: digest(hash), rights }
+    }
+}
+
+/// Whether a request counts as use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// A person did something.
+    Counts,
+    /// A page asked by itself.
+    Only,
+}
+
+/// A session that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Qualified login.
+    pub login: String,
+    /// The session's id. Never shown, never logged.
+    pub id: String,
+    /// The cookie to answer with, when there is a new one.
+    pub cookie: Option<String>,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum Out {
+    /// None, or not any more.
+    #[error("signed out")]
+    SignedOut,
+    /// It cannot be known.
+    #[error("{0}")]
+    Broken(#[from] StoreError),
+    /// The system gives no random numbers, or a cookie cannot be signed.
+    #[error("a session cannot be made: {0}")]
+    Unmade(&'static str),
+}
+
+/// All sessions of this gateway.
+#[derive(Debug)]
+pub struct Sessions {
+    store: Store,
+    seal: Seal,
+    forms: [u8; 32],
+}
+
+impl Sessions {
+    /// Kept in this store, with keys from this master, for the gateway of this id.
+    pub fn new(store: Store, gateway: &str, master: &Master) -> Self {
+        Self { store, seal: Seal::new(Kind::Session, gateway, master), forms: master.derived("form|gateway") }
+    }
+
+    /// Begins a session for somebody who has just proved who they are. On disk before the cookie is told.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub fn begin(&self, login: &str, standing: &Standing, rules: &SessionRules, now: Timestamp) -> Result<Live, Out> {
+        let record = Record {
+            begun: now.as_millis(),
+            seen: now.as_millis(),
+            epoch: self.store.epoch(login)?,
+            credential: standing.credential.clone(),
+            rights: standing.rights.clone(),
+        };
+        self.kept(login, record, None, rules, now)
+    }
+
+    fn kept(
+        &self,
+        login: &str,
+        record: Record,
+        instead: Option<&str>,
+        rules: &SessionRules,
+        now: Timestamp,
+    ) -> Result<Live, Out> {
+        let id = random_id().map_err(|_| Out::Unmade("the system gives no random numbers"))?;
+        let cookie = self.cookie(login, &id, &record, rules, now)?;
+        if !self.store.begin(login, &id, &record, instead, rules.per_user)? {
+            return Err(Out::SignedOut);
+        }
+        Ok(Live { login: login.to_owned(), id, cookie: Some(cookie) })
+    }
+
+    fn cookie(
+        &self,
+        login: &str,
+        id: &str,
+        record: &Record,
+        rules: &SessionRules,
+        now: Timestamp,
+    ) -> Result<String, Out> {
+        let until = later(now, rules.idle).min(later(Timestamp::from_millis(record.begun), rules.absolute));
+        let auth = Timestamp::from_millis(record.begun);
+        let made = self.seal.make(login, id, record.epoch, auth, now, until);
+        made.map_err(|_| Out::Unmade("the cookie could not be signed"))
+    }
+
+    /// Whose session a cookie is. `standing` says what is configured for a login now; `None`: nobody.
+    ///
+    /// # Errors
+    /// When there is no session, or it cannot be known.
+    pub fn look(
+        &self,
+        cookie: &str,
+        standing: impl Fn(&str) -> Option<Standing>,
+        rules: &SessionRules,
+        used: Use,
+        now: Timestamp,
+    ) -> Result<Live, Out> {
+        let claims = self.seal.read(cookie, now).map_err(|_| Out::SignedOut)?;
+        let (login, id) = (claims.sub.as_str(), claims.sid.as_str());
+        let record = self.store.find(login, id)?.ok_or(Out::SignedOut)?;
+        if claims.epoch != record.epoch || record.epoch != self.store.epoch(login)? {
+            return Err(Out::SignedOut);
+        }
+        let over = |since: i64, rule: Duration| Timestamp::from_millis(since).until(now) >= rule;
+        let standing = standing(login).filter(|standing| standing.credential == record.credential);
+        let Some(standing) = standing.filter(|_| !over(record.begun, rules.absolute) && !over(record.seen, rules.idle))
+        else {
+            // What is over once stays over, even if the user or the rule comes back.
+            self.store.end(login, id)?;
+            return Err(Out::SignedOut);
+        };
+        let same = || Live { login: login.to_owned(), id: id.to_owned(), cookie: None };
+        if used == Use::Only {
+            return Ok(same());
+        }
+        if standing.rights != record.rights {
+            let record = Record { rights: standing.rights, seen: now.as_millis(), ..record };
+            return self.kept(login, record, Some(id), rules, now);
+        }
+        if over(record.seen, TOUCH_AFTER) {
+            self.store.touch(login, id, now.as_millis())?;
+        }
+        let renewed = Timestamp::from_secs(claims.iat).until(now) >= RENEW_AFTER;
+        let cookie = if renewed { Some(self.cookie(login, id, &record, rules, now)?) } else { None };
+        Ok(Live { cookie, ..same() })
+    }
+
+    /// Ends one session.
+    ///
+    /// # Errors
+    /// When that could not be written.
+    pub fn end(&self, live: &Live) -> Result<(), StoreError> {
+        self.store.end(&live.login, &live.id)
+    }
+
+    /// Ends all sessions of a user.
+    ///
+    /// # Errors
+    /// When that could not be written.
+    pub fn end_all(&self, login: &str) -> Result<(), StoreError> {
+        self.store.end_all(login)
+    }
+
+    /// Forgets what is over anyway. Sessions of a longer rule that was shortened go too.
+    ///
+    /// # Errors
+    /// When that could not be written.
+    pub fn forget(&self, rules: &SessionRules, now: Timestamp) -> Result<(), StoreError> {
+        let before =
+            |rule: Duration| now.as_millis().saturating_sub(i64::try_from(rule.as_millis()).unwrap_or(i64::MAX));
+        self.store.forget(before(rules.absolute), before(rules.idle))
+    }
+
+    /// How many sessions a user has.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn count(&self, login: &str) -> Result<usize, StoreError> {
+        self.store.count(login)
+    }
+
+    /// What a form carries, so that only a page of ours can have made it: bound to a session's id, or to that of a
+    /// browser that is about to log in.
+    pub fn form_token(&self, of: &str) -> String {
+        let bytes = self.form_mac(of).map(|mac| mac.finalize().into_bytes().to_vec()).unwrap_or_default();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a form's token is of this session or browser.
+    pub fn form_fits(&self, of: &str, token: &str) -> bool {
+        let Some(mac) = self.form_mac(of).filter(|_| token.len() == 64 && token.is_ascii()) else { return false };
+        let pairs = token.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+        let bytes: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
+        bytes.is_some_and(|bytes| mac.verify_slice(&bytes).is_ok())
+    }
+
+    fn form_mac(&self, of: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.forms).ok()?;
+        mac.update(of.as_bytes());
+        Some(mac)
+    }
+}
+
+fn later(from: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_millis(from.as_millis().saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests;

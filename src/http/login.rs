@@ -1,0 +1,294 @@
+//! Logging in and out, as plain forms without a script.
+//!
+//! The form of a login is bound to the browser it was made for, so that nobody can log somebody else's browser in as
+//! themselves. After the login only a path of ours is gone to, never an address. Whatever was wrong, the answer is the
+//! same. Forms carry their token in the body; a browser that names no origin of ours is refused before (`gate.rs`).
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::Shared;
+use super::cookies::{self, BEFORE, DEVICE, Peer};
+use super::doors::Identity;
+use super::problem::Problem;
+use crate::access::password::Offer;
+use crate::access::secrets::random_id;
+use crate::access::sessions::Live;
+use crate::access::{Denied, People};
+use crate::app::App;
+use crate::config::Gateway;
+use crate::secret::Secret;
+
+/// Forms are small.
+const MOST_BYTES: usize = 8 << 10;
+
+/// Longer paths are not gone to.
+const MOST_NEXT: usize = 512;
+
+/// For these pages only: forms to ourselves, and their own style.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'sha256-+l1H8Y6yVnsThHlqmg7c/v2Hq5B9t/cWgcjVtxiFpDI='; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'",
+);
+
+const STYLE: &str = "body{font:1rem system-ui;max-width:22rem;margin:15vh auto;padding:0 1rem}\
+label{display:block;margin:1rem 0}input{display:block;width:100%;font:inherit;padding:.4rem;box-sizing:border-box}\
+button{font:inherit;padding:.4rem 1rem;margin:0 .5rem .5rem 0}[role=alert]{color:#b00020}";
+
+/// Where a window is led that has to log in first.
+pub(super) fn address(gateway: &Gateway, wanted: &Uri) -> String {
+    let path = wanted.path_and_query().map_or("/", |path| path.as_str());
+    let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+    match is_path(path) && path != "/" {
+        true => format!("{}login?next={next}", gateway.public_url.path()),
+        false => format!("{}login", gateway.public_url.path()),
+    }
+}
+
+/// Whether a text is a path here and nothing that a browser takes for another host.
+fn is_path(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let begins = bytes.next() == Some(b'/') && !matches!(bytes.next(), Some(b'/' | b'\\'));
+    begins && text.len() <= MOST_NEXT && text.bytes().all(|b| matches!(b, 0x21..=0x7e) && b != b'\\')
+}
+
+/// Where to go on after the login, seen from the browser.
+fn onward(gateway: &Gateway, next: &str) -> String {
+    let base = gateway.public_url.path();
+    let next = Some(next).filter(|next| is_path(next)).unwrap_or("/");
+    format!("{base}{}", next.trim_start_matches('/'))
+}
+
+/// The fields of a form, each at most once.
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    async fn read(request: Request) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+        if kind.split(';').next().is_none_or(|kind| kind.trim() != "application/x-www-form-urlencoded") {
+            let sentence = "this address takes a form";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no_form", sentence)
+                .remedy("send application/x-www-form-urlencoded"));
+        }
+        let body = axum::body::to_bytes(request.into_body(), MOST_BYTES).await;
+        let body =
+            body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large"))?;
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(&body) {
+            if fields.iter().any(|(known, _)| *known == name) {
+                return Err(Problem::parameter("a field of the form is there twice").remedy("send it once"));
+            }
+            fields.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(fields))
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+fn people(shared: &Shared) -> Result<(Arc<People>, Arc<App>), Problem> {
+    let app = shared.gateway.app.load_full();
+    let people = shared.gateway.people.clone().filter(|_| !app.config.access.users.is_empty());
+    let none = || Problem::new(StatusCode::NOT_FOUND, "no_login", "nobody has to log in here").remedy("begin at /");
+    people.map(|people| (people, app)).ok_or_else(none)
+}
+
+/// `GET /login`
+pub(super) async fn show(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let (people, _) = people(&shared)?;
+    let mut query = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+    let next = query.find(|(name, _)| name == "next").map(|(_, next)| next.into_owned()).unwrap_or_default();
+    form(&people, &headers, &next, StatusCode::OK, None)
+}
+
+/// The page with the form, bound to this browser.
+fn form(
+    people: &People,
+    headers: &HeaderMap,
+    next: &str,
+    status: StatusCode,
+    said: Option<&str>,
+) -> Result<Response, Problem> {
+    let known = cookies::cookie(headers, BEFORE).filter(|id| id.len() == 32).map(str::to_owned);
+    let id = match known {
+        Some(id) => id,
+        None => random_id().map_err(|_| broken())?,
+    };
+    let next = Some(next).filter(|next| is_path(next)).unwrap_or("");
+    let said = said.map_or_else(String::new, |said| format!("<p role=\"alert\">{}</p>", escaped(said)));
+    let body = format!(
+        "<h1>Log in</h1>{said}<form method=\"post\" action=\"login\">\
+         <input type=\"hidden\" name=\"form\" value=\"{}\"><input type=\"hidden\" name=\"next\" value=\"{}\">\
+         <label>Name <input name=\"login\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus></label>\
+         <label>Password <input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
+         <button>Log in</button></form>",
+        people.form_token(&before(&id)),
+        escaped(next),
+    );
+    let mut response = (status, page("Log in", &body)).into_response();
+    response.headers_mut().append(header::SET_COOKIE, cookies::before(&id));
+    Ok(response)
+}
+
+/// What the form of a login is bound to: never the id of a session.
+fn before(id: &str) -> String {
+    format!("login|{id}")
+}
+
+/// `POST /login`
+pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let (people, app) = people(&shared)?;
+    let headers = request.headers().clone();
+    let peer = request.extensions().get::<Peer>().copied();
+    let before_this = live(&request).ok();
+    let form = Form::read(request).await?;
+    let next = form.get("next");
+    let bound = cookies::cookie(&headers, BEFORE).is_some_and(|id| people.form_fits(&before(id), form.get("form")));
+    if !bound {
+        let said = "This form was too old, or cookies are off. Please try again.";
+        return self::form(&people, &headers, next, StatusCode::FORBIDDEN, Some(said));
+    }
+    let from = cookies::client(peer, &headers, &app.config.gateway.trusted_proxies);
+    let offer = Offer { login: form.get("login").to_owned(), password: Secret::new(form.get("password")) };
+    let device = cookies::cookie(&headers, DEVICE);
+    match people.log_in(&app.config.access, offer, from, device).await {
+        Ok(welcome) => {
+            if let Some(earlier) = before_this {
+                // Its cookie is replaced, so nobody would ever end it.
+                people.log_out(earlier, false).await.map_err(|_| broken())?;
+            }
+            let to = onward(&app.config.gateway, next);
+            let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+            let cookie = welcome.live.cookie.as_deref().unwrap_or_default();
+            response.headers_mut().append(header::SET_COOKIE, cookies::session(cookie));
+            response.headers_mut().append(header::SET_COOKIE, cookies::device(&welcome.device));
+            Ok(response)
+        }
+        Err(Denied::Wrong) => {
+            let said = "Name or password is wrong.";
+            self::form(&people, &headers, next, StatusCode::UNAUTHORIZED, Some(said))
+        }
+        Err(Denied::Later(wait)) => {
+            let seconds = wait.as_secs().max(1);
+            let said = format!("Too many tries. Please try again in {seconds} s.");
+            let answer = self::form(&people, &headers, next, StatusCode::TOO_MANY_REQUESTS, Some(&said));
+            answer.map(|mut response| {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            })
+        }
+        Err(Denied::Broken(fault)) => {
+            tracing::error!(fault, "nobody can log in");
+            Err(broken())
+        }
+    }
+}
+
+/// `GET /logout`
+pub(super) async fn show_out(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let (people, _) = people(&shared)?;
+    let live = live(&request)?;
+    let body = format!(
+        "<h1>Log out</h1><p>{}</p><form method=\"post\" action=\"logout\">\
+         <input type=\"hidden\" name=\"form\" value=\"{}\"><button>Log out</button>\
+         <button name=\"everywhere\" value=\"1\">Log out everywhere</button></form>",
+        escaped(&live.login),
+        people.form_token(&live.id),
+    );
+    Ok(page("Log out", &body))
+}
+
+/// `POST /logout`
+pub(super) async fn log_out(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
+    let (people, app) = people(&shared)?;
+    let live = live(&request)?;
+    let form = Form::read(request).await?;
+    if !people.form_fits(&live.id, form.get("form")) {
+        let sentence = "this form is not of this session";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "no_form_token", sentence).remedy("open /logout again"));
+    }
+    people.log_out(live, form.get("everywhere") == "1").await.map_err(|fault| {
+        tracing::error!(?fault, "a session could not be ended");
+        broken()
+    })?;
+    let to = format!("{}login", app.config.gateway.public_url.path());
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to.as_str())], [(header::SET_COOKIE, cookies::no_session())])
+        .into_response())
+}
+
+/// The session of a request that must have one.
+fn live(request: &Request) -> Result<Live, Problem> {
+    let nobody =
+        || Problem::new(StatusCode::UNAUTHORIZED, "signed_out", "nobody is signed in").remedy("log in at /login");
+    let identity = request.extensions().get::<Identity>().ok_or_else(nobody)?;
+    let somebody = identity.somebody()?.ok_or_else(nobody)?;
+    somebody.live.clone().ok_or_else(nobody)
+}
+
+fn broken() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sessions_broken", "nobody can log in or out now")
+        .remedy("see the gateway's log")
+}
+
+fn page(title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · metaconsole</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>{body}</body></html>\n"
+    );
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_path_of_ours_is_gone_to() {
+        for good in ["/", "/sites", "/?q=web+status:critical&limit=5", "/agents/madrid/42", "/a//b"] {
+            assert!(is_path(good), "{good}");
+        }
+        let long = format!("/{}", "a".repeat(MOST_NEXT));
+        for bad in [
+            "",
+            "sites",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "/a\\b",
+            "/a b",
+            "/a\r\nSet-Cookie: x=y",
+            "/\t/evil.example",
+            "/é",
+            "/a\u{0}",
+            &long,
+        ] {
+            assert!(!is_path(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_style_is_the_one_that_the_policy_lets_in() {
+        use std::fmt::Write as _;
+        let digest = crate::access::secrets::sha256(STYLE);
+        let mut bits = String::new();
+        for byte in digest {
+            write!(bits, "{byte:08b}").unwrap();
+        }
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let six =
+            |bits: &[u8]| usize::from_str_radix(&format!("{:0<6}", std::str::from_utf8(bits).unwrap()), 2).unwrap();
+        let text: String = bits.as_bytes().chunks(6).map(|bits| char::from(letters[six(bits)])).collect();
+        assert!(POLICY.to_str().unwrap().contains(&format!("'sha256-{text}='")), "sha256-{text}=");
+    }
+}

@@ -1,0 +1,416 @@
+//! People at the gateway: logging in and out, what each may see, and what other pages may not do for them.
+
+use metaconsole::access::secrets::digest;
+use reqwest::header::LOCATION;
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, SESSION, between, hashed};
+use crate::support::gateway::{Answer, Served, console};
+use crate::support::program::Config;
+
+/// Two sites of two teams; each person and token by their role.
+fn access() -> String {
+    let user = |login: &str, roles: &str| {
+        format!("    - {{login: {login}, password: '{}', roles: [{roles}]}}\n", hashed(login))
+    };
+    let token = |name: &str, role: &str| {
+        format!("    - {{name: {name}, hash: 'sha256:{}', roles: [{role}]}}\n", digest(&format!("mct_{name}")))
+    };
+    [
+        "access:\n  roles:\n",
+        "    all: {search: ['*'], view: ['*'], open: ['*'], audit: ['*'], admin: ['*']}\n",
+        "    spain: {search: [madrid], view: [madrid]}\n",
+        "    france: {search: ['tag:fr']}\n",
+        "    nothing: {}\n",
+        "  users:\n",
+        &user("root", "all"),
+        &user("ana", "spain"),
+        &user("luc", "france"),
+        &user("new", "nothing"),
+        "  api_tokens:\n",
+        &token("machine", "all"),
+        &token("french", "france"),
+    ]
+    .concat()
+}
+
+fn yaml(madrid: &str, lyon: &str) -> String {
+    format!(
+        "gateway: {{state_dir: state, trusted_proxies: [127.0.0.1]}}\nsites:\n  \
+         - {{id: madrid, url: \"http://{madrid}/pandora_console/\", public_url: \"http://madrid.localhost/\", \
+             credentials: {{token: \"file:token\"}}}}\n  \
+         - {{id: lyon, tags: [fr], url: \"http://{lyon}/pandora_console/\", public_url: \"http://lyon.localhost/\", \
+             credentials: {{token: \"file:token\"}}}}\n{}",
+        access()
+    )
+}
+
+struct Gateway {
+    served: Served,
+    _config: Config,
+    _consoles: Vec<metaconsole::demo::Console>,
+}
+
+async fn gateway() -> Gateway {
+    let (madrid, lyon) = (console(&["web-madrid"]), console(&["web-lyon"]));
+    let config = Config::new(&yaml(&madrid.address().to_string(), &lyon.address().to_string()));
+    let served = Served::start(&config).await;
+    Gateway { served, _config: config, _consoles: vec![madrid, lyon] }
+}
+
+fn sites(answer: &Answer) -> Vec<String> {
+    let sites = answer.json()["sites"].as_array().unwrap().clone();
+    sites.iter().map(|site| site["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn each_sees_their_own_sites_and_nothing_of_others() {
+    let gateway = gateway().await;
+    for (login, own, foreign) in [("ana", "madrid", "lyon"), ("luc", "lyon", "madrid")] {
+        let mut browser = Browser::logged_in(&gateway.served.url(""), login).await;
+        for path in ["/api/v1/search?q=web", "/api/v1/sites", "/api/v1/me"] {
+            let answer = browser.get(path).await;
+            assert_eq!((answer.status, sites(&answer)), (200, vec![own.to_owned()]), "{path}");
+            assert!(!answer.text.contains(foreign), "{answer:?}");
+        }
+        let pulse = browser.get("/api/v1/pulse").await;
+        assert!(!pulse.text.contains(foreign), "{pulse:?}");
+        let suggested = browser.get("/api/v1/suggest?q=web").await.json();
+        assert_eq!(suggested["suggestions"], json!([format!("web-{own}")]));
+        // A site of others and one that does not exist are told apart by nothing but the name asked for.
+        for path in ["/api/v1/sites/X", "/api/v1/search?q=site:X", "/api/v1/sites/X?y=z"] {
+            let theirs = browser.get(&path.replace('X', foreign)).await;
+            let none = browser.get(&path.replace('X', "nosuch")).await;
+            assert!(theirs.status >= 400, "{theirs:?}");
+            assert_eq!((theirs.status, theirs.text.replace(foreign, "nosuch")), (none.status, none.text));
+        }
+        assert_eq!(browser.get("/metrics").await.status, 403);
+    }
+    let mut browser = Browser::logged_in(&gateway.served.url(""), "new").await;
+    assert!(sites(&browser.get("/api/v1/sites").await).is_empty(), "nothing is granted unless said");
+}
+
+#[tokio::test]
+async fn me_tells_who_i_am_and_what_i_may() {
+    let gateway = gateway().await;
+    let mut browser = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    let mut me = browser.get("/api/v1/me").await.json();
+    assert_eq!(me["form_token"].take().as_str().unwrap().len(), 64);
+    let site = json!({"id": "madrid", "may": ["search", "view"], "groups": null, "opening": "log_in_there"});
+    assert_eq!(me, json!({"login": "local:ana", "groups": [], "form_token": null, "sites": [site]}));
+}
+
+#[tokio::test]
+async fn a_window_is_led_to_the_login_and_back_and_everything_else_is_told() {
+    let gateway = gateway().await;
+    let mut browser = Browser::new(&gateway.served.url(""));
+    let url = gateway.served.url("/?q=a+b");
+    for (header, value) in [("accept", "text/html"), ("sec-fetch-mode", "navigate")] {
+        let answer = browser.send(browser.client.get(&url).header(header, value)).await;
+        assert_eq!((answer.status, answer.header(LOCATION.as_str())), (303, "/login?next=%2F%3Fq%3Da%2Bb"));
+    }
+    for (path, header, value) in [
+        ("/", "sec-fetch-mode", "cors"),
+        ("/api/v1/sites", "accept", "text/html"),
+        ("/api/v1/sites", "sec-fetch-mode", "navigate"),
+    ] {
+        let answer = browser.send(browser.client.get(gateway.served.url(path)).header(header, value)).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (401, &json!("signed_out")), "{path}");
+    }
+    let page = browser.get("/login?next=%2F%3Fq%3Da%2Bb").await;
+    assert!(page.text.contains("name=\"next\" value=\"/?q=a+b\"") && page.header("cache-control") == "no-store");
+    assert!(page.header("content-security-policy").contains("form-action 'self'; frame-ancestors 'none'"));
+    let answer = browser.log_in("ana", "correct horse ana", "/?q=a+b").await;
+    assert_eq!((answer.status, answer.header(LOCATION.as_str())), (303, "/?q=a+b"));
+    for next in ["//evil.example/", "https://evil.example/", "/\\evil.example", "/a\r\nx: y"] {
+        let answer = browser.log_in("ana", "correct horse ana", next).await;
+        assert_eq!((answer.status, answer.header(LOCATION.as_str())), (303, "/"), "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_gives_nothing_and_too_many_wait() {
+    let gateway = gateway().await;
+    let mut browser = Browser::new(&gateway.served.url(""));
+    let mut texts = Vec::new();
+    for (login, password) in [("ana", "wrong"), ("nobody", "wrong"), ("", "")] {
+        let answer = browser.log_in(login, password, "").await;
+        assert_eq!(answer.status, 401);
+        assert!(!browser.cookies.contains_key(SESSION), "{answer:?}");
+        texts.push(answer.text);
+    }
+    assert!(texts.iter().all(|text| *text == texts[0]), "who exists is not told");
+    for _ in 0..4 {
+        assert_eq!(browser.log_in("ana", "wrong", "").await.status, 401);
+    }
+    let answer = browser.log_in("ana", "correct horse ana", "").await;
+    assert_eq!(answer.status, 429);
+    assert!((1..=2).contains(&answer.header("retry-after").parse::<u64>().unwrap()), "{answer:?}");
+    assert_eq!(browser.log_in("luc", "correct horse luc", "").await.status, 303);
+}
+
+#[tokio::test]
+async fn out_is_out_and_a_planted_session_never_survives_a_login() {
+    let gateway = gateway().await;
+    let mut browser = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    let mut other = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    let first = browser.cookies[SESSION].clone();
+    assert_eq!(browser.log_in("ana", "correct horse ana", "").await.status, 303);
+    assert_ne!(browser.cookies[SESSION], first, "a new session at each login");
+    let planted = format!("{SESSION}={first}");
+    assert_eq!(
+        gateway.served.get_with("/api/v1/me", &[("cookie", &planted)]).await.status,
+        401,
+        "and the earlier one ends"
+    );
+    let page = browser.get("/logout").await;
+    let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
+    assert_eq!(other.post("/logout", &[("form", &form)]).await.status, 403, "another session's form");
+    let kept = browser.cookies[SESSION].clone();
+    let answer = browser.post("/logout", &[("form", &form)]).await;
+    assert_eq!((answer.status, browser.cookies[SESSION].as_str()), (303, ""));
+    browser.cookies.insert(SESSION.to_owned(), kept);
+    assert_eq!(browser.get("/api/v1/me").await.status, 401, "the cookie was kept and is worth nothing");
+    assert_eq!(other.get("/api/v1/me").await.status, 200);
+    let page = other.get("/logout").await;
+    let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
+    let everywhere = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    assert_eq!(other.post("/logout", &[("form", &form), ("everywhere", "1")]).await.status, 303);
+    for cookie in [first, everywhere.cookies[SESSION].clone()] {
+        other.cookies.insert(SESSION.to_owned(), cookie);
+        assert_eq!(other.get("/api/v1/me").await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn other_pages_can_do_nothing_for_somebody_who_is_signed_in() {
+    let gateway = gateway().await;
+    let mut browser = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    let (me, probe) = (gateway.served.url("/api/v1/me"), gateway.served.url("/api/v1/sites/madrid/probe"));
+    for (site, mode, dest, status) in [
+        ("same-origin", "cors", "empty", 200),
+        ("none", "navigate", "document", 200),
+        ("cross-site", "navigate", "document", 200),
+        ("cross-site", "navigate", "iframe", 403),
+        ("cross-site", "cors", "empty", 403),
+        ("same-site", "no-cors", "image", 403),
+    ] {
+        let request = browser.client.get(&me).header("sec-fetch-site", site).header("sec-fetch-mode", mode);
+        let answer = browser.send(request.header("sec-fetch-dest", dest)).await;
+        assert_eq!(answer.status, status, "{site} {mode} {dest}");
+    }
+    let token = browser.get("/api/v1/me").await.json()["form_token"].as_str().unwrap().to_owned();
+    for (site, origin, form, status) in [
+        ("same-origin", "", token.as_str(), 200),
+        ("same-origin", "", "", 403),
+        ("same-origin", "", &"0".repeat(64), 403),
+        ("cross-site", "", &token, 403),
+        ("", "https://evil.example", &token, 403),
+    ] {
+        let mut request = browser.client.post(&probe);
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin), ("x-metaconsole-form", form)] {
+            request = if value.is_empty() { request } else { request.header(name, value) };
+        }
+        assert_eq!(browser.send(request).await.status, status, "{site} {origin} {form}");
+    }
+    // A login form of another browser, and one without its cookie.
+    let mut attacker = Browser::new(&gateway.served.url(""));
+    let page = attacker.get("/login").await;
+    let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
+    let fields = [("form", form.as_str()), ("login", "ana"), ("password", "correct horse ana")];
+    let mut victim = Browser::new(&gateway.served.url(""));
+    assert_eq!(victim.post("/login", &fields).await.status, 403);
+    victim.get("/login").await;
+    assert_eq!(victim.post("/login", &fields).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_session_that_is_there_twice_or_is_no_session_is_none() {
+    let gateway = gateway().await;
+    let browser = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    let (session, device) = (&browser.cookies[SESSION], &browser.cookies["__Host-mc_device"]);
+    for cookie in [
+        format!("{SESSION}={session}; {SESSION}={session}"),
+        format!("{SESSION}={device}"),
+        format!("{SESSION}={session}x"),
+        format!("mc_session={session}"),
+    ] {
+        let answer = gateway.served.get_with("/api/v1/me", &[("cookie", &cookie)]).await;
+        assert_eq!(answer.status, 401, "{cookie}");
+    }
+    let good = format!("{SESSION}={session}");
+    assert_eq!(gateway.served.get_with("/api/v1/me", &[("cookie", &good)]).await.status, 200);
+    let with_token = [("cookie", good.as_str()), ("authorization", "Bearer wrong")];
+    assert_eq!(gateway.served.get_with("/api/v1/me", &with_token).await.status, 401, "the token alone counts");
+}
+
+/// What each may do: nobody, somebody without rights, of the other site, of this site, everything; a token of this
+/// site's colleague, a token for everything.
+const TABLE: &[(&str, &str, [u16; 7])] = &[
+    ("GET", "/", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/healthz", [200, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/readyz", [200, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/metrics", [401, 403, 403, 403, 200, 403, 200]),
+    ("GET", "/api/v1/search", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/api/v1/where", [401, 400, 400, 400, 400, 400, 400]),
+    ("GET", "/api/v1/suggest", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/api/v1/sites", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/api/v1/sites/{site}", [401, 404, 404, 200, 200, 404, 200]),
+    ("POST", "/api/v1/sites/{site}/probe", [401, 404, 404, 200, 200, 404, 200]),
+    ("GET", "/api/v1/pulse", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/api/v1/me", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/login", [200, 200, 200, 200, 200, 200, 200]),
+    ("POST", "/login", [415, 415, 415, 415, 415, 415, 415]),
+    ("GET", "/logout", [401, 200, 200, 200, 200, 401, 401]),
+    ("POST", "/logout", [401, 415, 415, 415, 415, 401, 401]),
+];
+
+/// The routes as the router is built of them.
+fn routes() -> Vec<(String, String)> {
+    let source = std::fs::read_to_string("src/http/mod.rs").unwrap();
+    let mut routes = Vec::new();
+    for rest in source.split(".route(\"").skip(1) {
+        let (path, rest) = rest.split_once('"').unwrap();
+        let handlers = rest.split_once('\n').unwrap().0;
+        for (method, word) in
+            [("GET", "get("), ("POST", "post("), ("PUT", "put("), ("DELETE", "delete("), ("ANY", "any(")]
+        {
+            let called = |before: char| !before.is_alphanumeric() && before != '_' && before != ':';
+            let mut places = handlers.match_indices(word);
+            if places.any(|(at, _)| handlers[..at].chars().next_back().is_some_and(called)) {
+                routes.push((method.to_owned(), path.to_owned()));
+            }
+        }
+    }
+    routes.sort();
+    routes
+}
+
+#[tokio::test]
+async fn a_thousand_wrong_logins_harm_no_search_and_lock_nobody_out() {
+    let gateway = gateway().await;
+    let mut here = Browser::logged_in(&gateway.served.url(""), "ana").await;
+    let mut attacker = Browser::new(&gateway.served.url(""));
+    let form = attacker.login_form().await;
+    let wrong = [("form", form.as_str()), ("login", "luc"), ("password", "wrong"), ("next", "")];
+    let request = |address: &str| {
+        let request = attacker.client.post(gateway.served.url("/login")).form(&wrong);
+        request.header("cookie", attacker.cookie_line()).header("x-forwarded-for", address.to_owned()).send()
+    };
+    let attack = futures_util::future::join_all((0..1000).map(|_| request("10.9.9.9")));
+    let searches = async {
+        for _ in 0..20 {
+            assert_eq!(here.get("/api/v1/search?q=web").await.status, 200);
+        }
+    };
+    let (answers, ()) = tokio::join!(attack, searches);
+    let count = |status: u16| answers.iter().filter(|answer| answer.as_ref().unwrap().status() == status).count();
+    assert_eq!(count(401) + count(429), 1000);
+    assert!(count(401) <= 10, "{} were judged", count(401));
+    let mut luc = Browser::new(&gateway.served.url(""));
+    luc.address = Some("10.8.8.8");
+    assert_eq!(luc.log_in("luc", "correct horse luc", "").await.status, 303, "from another address");
+}
+
+#[tokio::test]
+async fn every_route_is_in_the_table_and_answers_each_as_written() {
+    let mut listed: Vec<_> = TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    listed.sort();
+    assert_eq!(routes(), listed, "each route needs a row that says who may use it");
+    let gateway = gateway().await;
+    let mut people = vec![(Browser::new(&gateway.served.url("")), None)];
+    for login in ["new", "luc", "ana", "root"] {
+        people.push((Browser::logged_in(&gateway.served.url(""), login).await, None));
+    }
+    for token in ["mct_french", "mct_machine"] {
+        people.push((Browser::new(&gateway.served.url("")), Some(token)));
+    }
+    for (method, path, expected) in TABLE {
+        let mut got = Vec::new();
+        for (browser, token) in &mut people {
+            let form = browser.get("/api/v1/me").await;
+            let form =
+                serde_json::from_str::<Value>(&form.text).unwrap()["form_token"].as_str().unwrap_or("").to_owned();
+            let url = gateway.served.url(&path.replace("{site}", "madrid"));
+            let mut request = browser.client.request(method.parse().unwrap(), url).header("x-metaconsole-form", form);
+            if let Some(token) = token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            got.push(browser.send(request).await.status);
+        }
+        assert_eq!(got, expected, "{method} {path}");
+    }
+}
+
+/// A random request, from a seed: every path, with values that exist for one, for the other, or for nobody.
+fn request(seed: u64) -> String {
+    let pick = |shift: u32, of: &[&str]| of[usize::try_from(seed >> shift).unwrap() % of.len()].to_owned();
+    let site = pick(3, &["madrid", "lyon", "nosuch", "MADRID", "l"]);
+    let word = pick(
+        9,
+        &["web", "web-madrid", "web-lyon", "lyon", "madrid", "*", "site:lyon", "site:madrid", "-site:madrid", "tag:fr"],
+    );
+    let more =
+        pick(17, &["", "&limit=1", "&sort=alias", "&fresh=1", "&require=all", "&deadline=1s", "&cursor=x", "&x=y"]);
+    match pick(0, &["search", "where", "suggest", "sites", "site", "pulse", "me", "metrics"]).as_str() {
+        "search" => format!("/api/v1/search?q={word}{more}"),
+        "where" => format!("/api/v1/where?name={word}{}", more.replace("&cursor=x", "")),
+        "suggest" => format!("/api/v1/suggest?q={word}"),
+        "site" => format!("/api/v1/sites/{site}"),
+        "pulse" => "/api/v1/pulse".to_owned(),
+        "me" => "/api/v1/me".to_owned(),
+        "metrics" => "/metrics".to_owned(),
+        _ => "/api/v1/sites".to_owned(),
+    }
+}
+
+/// Two people with a site each ask the same 10,000 things, as JSON, CSV and streams, one after the other so that each
+/// finds what the other left in caches. What comes back never holds anything of the other's, beyond the words that were
+/// asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_thousand_answers_none_shows_anything_of_somebody_elses_site() {
+    let gateway = gateway().await;
+    let mut people = Vec::new();
+    for (login, foreign) in [("ana", "lyon"), ("luc", "madrid")] {
+        people.push((Browser::logged_in(&gateway.served.url(""), login).await, foreign));
+    }
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut shown = 0;
+    for number in 0..5_000 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let path = request(seed >> 20);
+        let accept = ["application/json", "text/csv", "application/x-ndjson"][number % 3];
+        for (browser, foreign) in &mut people {
+            let get = browser.client.get(gateway.served.url(&path)).header("accept", accept);
+            let answer = browser.send(get).await;
+            let sites = answer.header("metaconsole-sites").to_owned();
+            assert!(sites.is_empty() || sites.matches('1').count() == 1, "{path}: {sites}");
+            // An echo of the question, or of the site asked for, tells nothing.
+            let asked = path.to_lowercase().contains(*foreign);
+            if !asked {
+                assert!(!answer.text.to_lowercase().contains(*foreign), "{path}: {answer:?}");
+            }
+            let row = [
+                format!("\"alias\":\"web-{foreign}\""),
+                format!("\"id\":\"{foreign}\""),
+                format!("\"site\":\"{foreign}\""),
+            ];
+            assert!(!row.iter().any(|row| answer.text.contains(row)), "{path}: {answer:?}");
+            shown += usize::from(answer.text.contains("web-"));
+        }
+    }
+    assert!(shown > 1000, "{shown} answers had rows");
+}
+
+#[tokio::test]
+async fn check_tells_who_would_become_whom() {
+    let madrid = console(&["web-madrid"]);
+    let delegation = "delegation: {verifier: dropin, url: \"https://madrid.localhost/mc.php\", accounts: \
+                      [{user: \"local:root\", account: ops}, {user: \"local:ana\", account: ana}]}, ";
+    let yaml =
+        yaml(&madrid.address().to_string(), "10.0.0.1").replacen("credentials", &format!("{delegation}credentials"), 1);
+    let config = Config::new(&yaml);
+    let output = config.run(&["check", "--deadline", "2s"]).await;
+    let line = output.stdout.lines().find(|line| line.contains(" accounts ")).unwrap_or_else(|| panic!("{output:?}"));
+    assert!(line.ends_with("local:root as ops; nobody else"), "ana has no right to open: {line}");
+}
