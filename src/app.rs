@@ -163,7 +163,8 @@ impl Shared {
     fn adapter(&self, site: &config::Site) -> Result<Arc<dyn Site>, SiteError> {
         match site.kind {
             SiteKind::Pandora => {
-                Ok(Arc::new(Pandora::new(site, &self.clients, Arc::clone(&self.decoding), self.clock)?))
+                let pandora = Pandora::new(site, &self.clients, Arc::clone(&self.decoding), self.clock)?;
+                Ok(Arc::new(if self.patience.is_some() { pandora.without_version() } else { pandora }))
             }
         }
     }

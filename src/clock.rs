@@ -58,6 +58,16 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+/// As it is shown, to the second.
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let far = text.strip_suffix(" s after 1970").and_then(|seconds| seconds.parse().ok());
+        let seconds = far.or_else(|| Some(text.parse::<jiff::Timestamp>().ok()?.as_second()));
+        seconds.map(Self::from_secs).ok_or_else(|| serde::de::Error::custom("no instant as RFC 3339 has it"))
+    }
+}
+
 /// Where the wall clock's time comes from. Tests pass one that follows tokio's (pausable) time.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {

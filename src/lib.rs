@@ -10,6 +10,7 @@ pub mod domain;
 pub mod federation;
 pub mod http;
 pub mod inventory;
+pub mod remote;
 pub mod secret;
 pub mod serve;
 pub mod sites;

@@ -1,6 +1,14 @@
 //! Logs on stderr: lines of text, or of JSON. Only what this program itself says below `warn`, so that no library
 //! can put a header or a body there.
+//!
+//! Lines leave by a thread of their own: whoever reads them slowly, or not at all, holds up no request. When too many
+//! wait, new ones are dropped and counted.
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::sync::OnceLock;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -27,10 +35,38 @@ pub enum LogLevel {
     Debug,
 }
 
-/// Begins to write logs. A second call changes nothing.
-pub fn start(format: LogFormat, level: LogLevel) {
+/// So many lines wait for whoever reads them.
+const WAITING: usize = 8192;
+
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were dropped since the start, because too many waited.
+pub fn dropped() -> usize {
+    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
+}
+
+/// The logs of this process. What waits is written when it is dropped, for at most a second.
+#[derive(Debug)]
+pub struct Logs {
+    lines: NonBlocking,
+    _written_when_dropped: WorkerGuard,
+}
+
+impl Logs {
+    /// Writes a line for a person, in its place among those of the log.
+    pub fn say(&self, line: impl Display) {
+        // Lines that cannot be written have nowhere else to go.
+        let _ = self.lines.clone().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Begins to write logs. A second call changes nothing for the log.
+#[must_use]
+pub fn start(format: LogFormat, level: LogLevel) -> Logs {
     let filter = filter(level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).thread_name("log");
+    let (writer, guard) = builder.finish(io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer.clone());
     let set = match format {
         LogFormat::Text => {
             let lines = lines.with_target(false).with_ansi(false);
@@ -44,6 +80,9 @@ pub fn start(format: LogFormat, level: LogLevel) {
     if set.is_err() {
         tracing::debug!("logs were started before");
     }
+    // The first one counts: it is what the log is written by.
+    DROPPED.get_or_init(|| writer.error_counter());
+    Logs { lines: writer, _written_when_dropped: guard }
 }
 
 fn filter(level: LogLevel) -> Targets {

@@ -2,19 +2,20 @@
 
 mod spreadsheet;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::Timestamp;
-use crate::domain::{ErrorCode, Outcome, SiteId, Status, StatusCounts};
+use crate::domain::{Contribution, ErrorCode, Outcome, SiteId, Status, StatusCounts};
 use crate::federation::{Report, Row, SiteAnswer};
 
 pub use spreadsheet::csv;
 
 /// Where an agent can be seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Links {
     /// The agent in our API.
     #[serde(rename = "self")]
@@ -28,22 +29,22 @@ pub struct Links {
 }
 
 /// One agent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Agent<'a> {
     /// Id of its site.
-    pub site: &'a SiteId,
+    pub site: Cow<'a, SiteId>,
     /// Its id there.
-    pub id: &'a str,
+    pub id: Cow<'a, str>,
     /// Technical name.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// Shown name.
-    pub alias: &'a str,
+    pub alias: Cow<'a, str>,
     /// Main address.
-    pub address: &'a str,
+    pub address: Cow<'a, str>,
     /// Its groups, the primary one first.
-    pub groups: &'a [String],
+    pub groups: Cow<'a, [String]>,
     /// Operating system.
-    pub os: &'a str,
+    pub os: Cow<'a, str>,
     /// The worst of its modules.
     pub status: Status,
     /// Whether an alert has fired; `null` = not known.
@@ -61,49 +62,72 @@ pub struct Agent<'a> {
 }
 
 /// Why a site is missing or stale.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Error<'a> {
     /// The stable word.
     pub code: ErrorCode,
     /// One sentence.
-    pub message: &'a str,
+    pub message: Cow<'a, str>,
     /// What a person can do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Cow<'a, str>>,
     /// When it was first seen.
     pub since: Timestamp,
 }
 
-/// What one site contributed.
-#[derive(Clone, Debug, Serialize)]
-pub struct SiteOutcome<'a> {
-    /// Its id.
-    pub id: &'a SiteId,
+/// How one site contributed; a part of [`SiteOutcome`] and of [`SiteRecord`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told<'a> {
     /// `fresh`, `cached`, `stale` or `failed`.
-    pub outcome: &'static str,
+    pub outcome: Contribution,
     /// False where the query cannot concern it, by `site:` or `tag:`.
-    #[serde(skip_serializing_if = "is_true")]
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub asked: bool,
-    /// How many of its agents match.
-    pub rows: usize,
     /// Age of its rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
     /// How long the request waited for it.
     pub took_ms: u64,
+    /// Rows of its answer that could not be used.
+    #[serde(default, skip_serializing_if = "is_none_lost")]
+    pub lost: usize,
     /// Why it is stale or failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error<'a>>,
     /// What a person should know although it answered.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub warnings: &'a [String],
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub warnings: Cow<'a, [String]>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_none_lost(lost: &usize) -> bool {
+    *lost == 0
+}
+
+fn is_empty(list: &[String]) -> bool {
+    list.is_empty()
+}
+
+/// What one site contributed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SiteOutcome<'a> {
+    /// Its id.
+    pub id: Cow<'a, SiteId>,
+    /// How many of its agents match.
+    pub rows: usize,
+    /// How it contributed.
+    #[serde(flatten)]
+    pub told: Told<'a>,
 }
 
 /// A whole answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer<'a> {
     /// The query, canonical.
-    pub query: &'a str,
+    pub query: Cow<'a, str>,
     /// How many agents match.
     pub total: usize,
     /// How many of them are stale.
@@ -121,47 +145,34 @@ pub struct Answer<'a> {
 }
 
 /// One site of a stream; replaces what an earlier record of that site said.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SiteRecord<'a> {
     /// Its id.
-    pub site: &'a SiteId,
-    /// `fresh`, `cached`, `stale` or `failed`.
-    pub outcome: &'static str,
-    /// False where the query cannot concern it, by `site:` or `tag:`.
-    #[serde(skip_serializing_if = "is_true")]
-    pub asked: bool,
+    pub site: Cow<'a, SiteId>,
     /// Whether it is being read and another record follows.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub pending: bool,
     /// How many of its agents match.
     pub matched: usize,
-    /// Age of its rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub age_ms: Option<u64>,
-    /// How long the request waited for it.
-    pub took_ms: u64,
-    /// Why it is stale or failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Error<'a>>,
-    /// What a person should know although it answered.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    pub warnings: &'a [String],
+    /// How it contributed.
+    #[serde(flatten)]
+    pub told: Told<'a>,
     /// The best of them.
     pub agents: Vec<Agent<'a>>,
 }
 
 /// The end of a stream: the whole answer without its rows.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SummaryRecord<'a> {
     /// The summary.
     pub summary: Summary<'a>,
 }
 
 /// What a stream ends with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary<'a> {
     /// The query, canonical.
-    pub query: &'a str,
+    pub query: Cow<'a, str>,
     /// How many agents match.
     pub total: usize,
     /// How many of them are stale.
@@ -171,7 +182,7 @@ pub struct Summary<'a> {
     /// How long it took.
     pub took_ms: u64,
     /// The best rows of all sites in order, each as [site, id]: what the records hold of them, merged and cut.
-    pub order: Vec<(&'a SiteId, &'a str)>,
+    pub order: Vec<(Cow<'a, SiteId>, Cow<'a, str>)>,
     /// One for every site.
     pub sites: Vec<SiteOutcome<'a>>,
 }
@@ -189,13 +200,13 @@ pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
     let (site, agent, base) = (&row.site, &row.hit.agent, linker.base());
     let id = path_segment(&agent.id);
     Agent {
-        site,
-        id: &agent.id,
-        name: &agent.name,
-        alias: &agent.alias,
-        address: &agent.address,
-        groups: &agent.groups,
-        os: &agent.os,
+        site: Cow::Borrowed(site),
+        id: Cow::Borrowed(&agent.id),
+        name: Cow::Borrowed(&agent.name),
+        alias: Cow::Borrowed(&agent.alias),
+        address: Cow::Borrowed(&agent.address),
+        groups: Cow::Borrowed(&agent.groups),
+        os: Cow::Borrowed(&agent.os),
         status: agent.status,
         alert_fired: None,
         modules: agent.modules,
@@ -213,17 +224,12 @@ pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
 
 /// One site's answer as a record of a stream.
 pub fn site_record<'a>(answer: &'a SiteAnswer, linker: &dyn Linker) -> SiteRecord<'a> {
-    let of = outcome(&answer.outcome);
+    let outcome = &answer.outcome;
     SiteRecord {
-        site: of.id,
-        outcome: of.outcome,
-        asked: of.asked,
+        site: Cow::Borrowed(&outcome.site),
         pending: answer.pending,
-        matched: of.rows,
-        age_ms: of.age_ms,
-        took_ms: of.took_ms,
-        error: of.error,
-        warnings: of.warnings,
+        matched: outcome.rows,
+        told: told(outcome),
         agents: answer.rows.iter().map(|row| agent(row, linker)).collect(),
     }
 }
@@ -232,40 +238,47 @@ pub fn site_record<'a>(answer: &'a SiteAnswer, linker: &dyn Linker) -> SiteRecor
 pub fn summary(report: &Report, took: Duration) -> SummaryRecord<'_> {
     SummaryRecord {
         summary: Summary {
-            query: &report.query,
+            query: Cow::Borrowed(&report.query),
             total: report.total,
             stale_rows: report.stale_rows,
             complete: report.completeness().is_complete(),
             took_ms: millis(took),
-            order: report.rows.iter().map(|row| (&row.site, row.hit.agent.id.as_str())).collect(),
+            order: report.rows.iter().map(place).collect(),
             sites: report.sites.iter().map(outcome).collect(),
         },
     }
 }
 
+fn place(row: &Row) -> (Cow<'_, SiteId>, Cow<'_, str>) {
+    (Cow::Borrowed(&row.site), Cow::Borrowed(&row.hit.agent.id))
+}
+
 /// An outcome as a record.
 pub fn outcome(outcome: &Outcome) -> SiteOutcome<'_> {
-    SiteOutcome {
-        id: &outcome.site,
-        outcome: outcome.contribution.as_str(),
+    SiteOutcome { id: Cow::Borrowed(&outcome.site), rows: outcome.rows, told: told(outcome) }
+}
+
+fn told(outcome: &Outcome) -> Told<'_> {
+    Told {
+        outcome: outcome.contribution,
         asked: outcome.asked,
-        rows: outcome.rows,
         age_ms: outcome.age.map(millis),
         took_ms: millis(outcome.took),
+        lost: outcome.lost,
         error: outcome.failure.as_ref().map(|failure| Error {
             code: failure.error.code,
-            message: &failure.error.message,
-            remedy: failure.error.remedy.as_deref(),
+            message: Cow::Borrowed(&failure.error.message),
+            remedy: failure.error.remedy.as_deref().map(Cow::Borrowed),
             since: failure.since,
         }),
-        warnings: &outcome.warnings,
+        warnings: Cow::Borrowed(&outcome.warnings),
     }
 }
 
 /// A report as a record.
 pub fn answer<'a>(report: &'a Report, took: Duration, linker: &dyn Linker) -> Answer<'a> {
     Answer {
-        query: &report.query,
+        query: Cow::Borrowed(&report.query),
         total: report.total,
         stale_rows: report.stale_rows,
         complete: report.completeness().is_complete(),

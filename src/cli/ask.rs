@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::format::Writer;
 use super::table::Columns;
-use super::{AnswerArgs, Exit, Format, Require, SearchArgs, WhereArgs, configuration, out};
+use super::{AnswerArgs, Exit, Format, Require, SearchArgs, WhereArgs, configuration, gateway, out};
 use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
 use crate::config::{Config, Environment};
@@ -27,7 +27,7 @@ pub(super) async fn search(args: SearchArgs, environment: Environment<'_>) -> Ex
         }
     };
     let order = args.sort.into();
-    let asked = Asked { query, order, limit: args.limit, columns: Columns::Compare };
+    let asked = Asked { query, name: None, order, limit: args.limit, columns: Columns::Compare };
     answer(args.answer, asked, environment).await
 }
 
@@ -37,16 +37,26 @@ pub(super) async fn locate(args: WhereArgs, environment: Environment<'_>) -> Exi
         return Exit::Usage;
     }
     let query = Query::named(&args.name);
-    let asked = Asked { query, order: Order::Rank, limit: None, columns: Columns::Open };
+    let asked = Asked { query, name: Some(args.name), order: Order::Rank, limit: None, columns: Columns::Open };
     answer(args.answer, asked, environment).await
 }
 
 /// What a command asks for.
-struct Asked {
-    query: Query,
-    order: Order,
-    limit: Option<usize>,
-    columns: Columns,
+pub(super) struct Asked {
+    pub(super) query: Query,
+    /// The exact name that is asked for instead of a search.
+    pub(super) name: Option<String>,
+    pub(super) order: Order,
+    pub(super) limit: Option<usize>,
+    pub(super) columns: Columns,
+}
+
+impl Asked {
+    /// How many rows are wanted.
+    pub(super) fn rows(&self, format: Format) -> usize {
+        let few = matches!(format, Format::Table | Format::Stream);
+        self.limit.unwrap_or(if few { ROWS } else { usize::MAX })
+    }
 }
 
 /// Shows the mistake below the query.
@@ -62,6 +72,13 @@ fn point_at(line: &str, error: &QueryError) {
 }
 
 async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) -> Exit {
+    let format = args.format.unwrap_or(if out::is_terminal() { Format::Table } else { Format::Ndjson });
+    if let Some(url) = &args.gateway {
+        return match streams_all(format, args.require) {
+            Some(exit) => exit,
+            None => gateway::answer(url, &args, asked, format, environment).await,
+        };
+    }
     let config = match configuration(&args.config, environment) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -70,19 +87,24 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
         out::say(mistake);
         return Exit::Usage;
     }
-    let format = args.format.unwrap_or(if out::is_terminal() { Format::Table } else { Format::Ndjson });
-    if format == Format::Stream && args.require == Require::All {
-        out::say("a stream shows rows before all sites have answered, so it cannot require all; choose another format");
-        return Exit::Usage;
+    if let Some(exit) = streams_all(format, args.require) {
+        return exit;
     }
-    let few = matches!(format, Format::Table | Format::Stream);
-    let limit = asked.limit.unwrap_or(if few { ROWS } else { usize::MAX });
+    let limit = asked.rows(format);
     let app = App::for_one_question(config, Clock::System, args.deadline);
     let question =
         Question { query: asked.query, order: asked.order, limit, patience: args.deadline, wanted: Wanted::Current };
     let writer = Writer::new(format, asked.columns, &app);
     let (report, took) = ask(&app, &question, &writer).await;
     finish(&report, took, args.require, writer)
+}
+
+/// What cannot be had together.
+fn streams_all(format: Format, require: Require) -> Option<Exit> {
+    (format == Format::Stream && require == Require::All).then(|| {
+        out::say("a stream shows rows before all sites have answered, so it cannot require all; choose another format");
+        Exit::Usage
+    })
 }
 
 /// A site or tag in the query that the configuration does not have. Nothing would be found, which looks like all well.
@@ -128,7 +150,8 @@ async fn ask(app: &App, question: &Question, writer: &Writer<'_>) -> (Report, Du
     (merge.finish(), watch.elapsed())
 }
 
-fn finish(report: &Report, took: Duration, require: Require, writer: Writer<'_>) -> Exit {
+/// Writes the report, and says what is missing.
+pub(super) fn finish(report: &Report, took: Duration, require: Require, writer: Writer<'_>) -> Exit {
     let record = report.completeness();
     let met = require == Require::Any || record.is_complete();
     let written = if met { writer.report(report, took) } else { Ok(()) };

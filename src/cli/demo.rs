@@ -51,7 +51,7 @@ impl Drop for Folder {
 }
 
 pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environment<'_>) -> Exit {
-    args.log.start();
+    let logs = args.log.start();
     let demo = match Demo::start_on(args.listen, args.port) {
         Ok(demo) => demo,
         Err(error) => {
@@ -69,7 +69,7 @@ pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environmen
         }
     };
     let file = folder.0.join("sites.yaml");
-    let service = match serve::open(&file, environment, Hangup::End, args.log).await {
+    let service = match serve::open(&file, environment, Hangup::End, args.log, &logs).await {
         Ok(service) => service,
         Err(exit) => return exit,
     };
@@ -79,8 +79,7 @@ pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environmen
     if let Err(error) = data.finish() {
         out::say(format_args!("the greeting could not be written: {error}"));
     }
-    service.run().await;
-    Exit::Complete
+    serve::run(service).await
 }
 
 fn configuration(demo: &Demo, args: &DemoArgs, login: Option<&Login>) -> io::Result<Folder> {

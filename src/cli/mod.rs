@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod demo;
 mod format;
+mod gateway;
 mod out;
 mod password;
 mod serve;
@@ -16,10 +17,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
 
 use crate::config::{self, Config, Environment};
 use crate::inventory::Order;
-use crate::telemetry::{self, LogFormat, LogLevel};
+use crate::telemetry::{self, LogFormat, LogLevel, Logs};
 
 /// How a command ended, as the exit code that scripts can rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,16 @@ struct AnswerArgs {
     /// How long to wait, for example 5s.
     #[arg(long, value_parser = duration, default_value = "30s", value_name = "TIME")]
     deadline: Duration,
+    /// Ask this running gateway instead of the sites; the configuration is not read. A token for it is taken from the
+    /// environment, METACONSOLE_TOKEN.
+    #[arg(long, value_name = "URL", env = "METACONSOLE_GATEWAY")]
+    gateway: Option<Url>,
+    /// With --gateway: rows as new as can be had. Without, they always are.
+    #[arg(long, requires = "gateway", conflicts_with = "max_age")]
+    fresh: bool,
+    /// With --gateway: rows older than this are read again if that may be, for example 10s.
+    #[arg(long, value_parser = duration, requires = "gateway", value_name = "TIME")]
+    max_age: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -173,7 +185,7 @@ struct LogArgs {
 }
 
 impl LogArgs {
-    fn start(self) {
+    fn start(self) -> Logs {
         let format = match self.log_format {
             Lines::Text => LogFormat::Text,
             Lines::Json => LogFormat::Json,
@@ -184,7 +196,7 @@ impl LogArgs {
             Level::Info => LogLevel::Info,
             Level::Debug => LogLevel::Debug,
         };
-        telemetry::start(format, level);
+        telemetry::start(format, level)
     }
 }
 
@@ -288,7 +300,8 @@ pub fn complain(fault: &dyn std::error::Error) {
 }
 
 /// Options that are followed by a value.
-const WITH_VALUE: &[&str] = &["--config", "--format", "--require", "--deadline", "--sort", "--limit"];
+const WITH_VALUE: &[&str] =
+    &["--config", "--gateway", "--max-age", "--format", "--require", "--deadline", "--sort", "--limit"];
 
 /// `search web -db`: a word to exclude looks like an option. No option of ours is a dash and several letters, so such
 /// arguments go behind `--`, unless they stand where an option's value does.

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{Exit, Lines, LogArgs, ServeArgs, out};
+use super::{Exit, Lines, LogArgs, Logs, ServeArgs};
 use crate::config::Environment;
 use crate::serve::{Hangup, Service, StartError};
 
 pub(super) async fn serve(args: ServeArgs, environment: Environment<'_>) -> Exit {
-    args.log.start();
-    let service = match open(&args.config.config, environment, Hangup::Reload, args.log).await {
+    let logs = args.log.start();
+    let service = match open(&args.config.config, environment, Hangup::Reload, args.log, &logs).await {
         Ok(service) => service,
         Err(exit) => return exit,
     };
@@ -21,11 +21,21 @@ pub(super) async fn serve(args: ServeArgs, environment: Environment<'_>) -> Exit
     };
     // Whoever reads JSON reads nothing else.
     match args.log.log_format {
-        Lines::Text => out::say(line),
+        Lines::Text => logs.say(line),
         Lines::Json => tracing::info!(address, url, "{line}"),
     }
-    service.run().await;
-    Exit::Complete
+    run(service).await
+}
+
+/// Until it ends; why, if nobody asked it to, is told.
+pub(super) async fn run(service: Service<'_>) -> Exit {
+    match service.run().await {
+        Ok(()) => Exit::Complete,
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::Failed
+        }
+    }
 }
 
 /// A gateway that is ready to run; why not is told.
@@ -34,6 +44,7 @@ pub(super) async fn open<'a>(
     environment: Environment<'a>,
     hangup: Hangup,
     log: LogArgs,
+    logs: &Logs,
 ) -> Result<Service<'a>, Exit> {
     let error = match Service::open(file, environment, hangup).await {
         Ok(service) => return Ok(service),
@@ -42,7 +53,7 @@ pub(super) async fn open<'a>(
     let text = error.to_string();
     for line in text.lines() {
         match log.log_format {
-            Lines::Text => out::say(line),
+            Lines::Text => logs.say(line),
             Lines::Json => tracing::error!("{line}"),
         }
     }

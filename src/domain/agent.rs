@@ -1,11 +1,11 @@
 //! An agent as it leaves an inventory: its status, its module counts, its names.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
 /// State of an agent or of a module. The order is severity, worst last, so that `max` is the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Nothing has reported yet, or there is nothing to report.
@@ -54,7 +54,7 @@ impl Status {
 }
 
 /// How many are in each state: an agent's enabled modules, or the agents of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusCounts {
     /// In `critical`.
     pub critical: u32,

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Immutable name of a site: 1 to 63 of `[a-z0-9-]`, not `gateway`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct SiteId(String);
 
 impl SiteId {
@@ -26,6 +26,14 @@ pub enum SiteIdError {
     /// `gateway` names ourselves.
     #[error("`gateway` is reserved")]
     Reserved,
+}
+
+impl TryFrom<String> for SiteId {
+    type Error = SiteIdError;
+
+    fn try_from(text: String) -> Result<Self, SiteIdError> {
+        text.parse()
+    }
 }
 
 impl FromStr for SiteId {
@@ -63,7 +71,7 @@ impl SiteKind {
 }
 
 /// What went wrong at a site, as a stable word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// No answer within the time.

@@ -8,6 +8,7 @@ use super::slot::{Slot, Wanted};
 use super::tally::ReadTally;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::domain::{ErrorCode, Failure, SiteError};
+use crate::sites::About;
 
 /// A read that runs so long, without current rows meanwhile, is told as trouble before it ends.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub tally: ReadTally,
     /// How far its clock is ahead of ours, in milliseconds.
     pub skew_ms: Option<i64>,
+    /// Its version and certificate, as far as known.
+    pub about: About,
     /// What a person should know although it answers.
     pub warnings: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Slot {
             costs: at(50).zip(at(95)),
             tally: state.tally.clone(),
             skew_ms: state.skew_ms,
+            about: self.plan().site.as_ref().map(|site| site.about()).unwrap_or_default(),
             warnings: look.held.map(|held| held.warnings.to_vec()).unwrap_or_default(),
         }
     }

@@ -16,6 +16,7 @@ use hyper::body::{Frame, SizeHint};
 
 use super::Shared;
 use super::gate;
+use super::problem::Problem;
 use crate::clock::Stopwatch;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,8 +25,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CAREFUL: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    // No page of somebody else's may embed an answer, or keep a handle to a window that shows one.
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -44,7 +46,7 @@ pub(super) async fn pass(State(shared): State<Arc<Shared>>, request: Request, ne
     let refusal = gate::refusal(request.method(), request.uri(), request.headers(), &config.gateway);
     let mut response = match refusal {
         Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+        None => told_as_ours(next.run(request).await),
     };
     let headers = response.headers_mut();
     for (name, value) in CAREFUL {
@@ -57,6 +59,18 @@ pub(super) async fn pass(State(shared): State<Arc<Shared>>, request: Request, ne
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     entry.status = Some(response.status());
     response.map(|body| Body::new(Watched { body, entry, ended: false }))
+}
+
+/// What axum itself refuses, such as a path that is no UTF-8, it does in words of its own; ours are problems.
+fn told_as_ours(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if !status.is_client_error() || !kind.starts_with(b"text/plain") {
+        return response;
+    }
+    Problem::new(status, "bad_request", "the address or the body of this request cannot be understood")
+        .remedy("write it as UTF-8, with `%` and two hexadecimal digits for other bytes")
+        .into_response()
 }
 
 /// The client's own id where it is harmless, else a new one.

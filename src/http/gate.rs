@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::problem::Problem;
 use crate::config::Gateway;
@@ -20,6 +20,8 @@ const MAX_BODY: u64 = 64 << 10;
 const ANY_HOST: &[&str] = &["/healthz", "/readyz"];
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Why a request is refused, if it is.
 pub(super) fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap, gateway: &Gateway) -> Option<Problem> {
@@ -39,7 +41,11 @@ pub(super) fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap, gateway: 
             problem.remedy("use 127.0.0.1, localhost or the gateway's public_url, or set `gateway.public_url`"),
         );
     }
-    if !method.is_safe() && from_elsewhere(headers, gateway) {
+    let foreign = match method.is_safe() {
+        true => uri.path().starts_with("/api/") && embedded_elsewhere(headers),
+        false => from_elsewhere(headers, gateway),
+    };
+    if foreign {
         let sentence = "a page of another site may not ask for this";
         return Some(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", sentence).remedy("ask from our own pages"));
     }
@@ -73,6 +79,15 @@ fn ours(host: &str, gateway: &Gateway) -> bool {
     let is_listen = address == Some(gateway.listen.ip()) && !gateway.listen.ip().is_unspecified();
     let is_public = gateway.public_url.host_str().is_some_and(|public| public.eq_ignore_ascii_case(&host));
     is_loopback || is_listen || is_public || host == "localhost" || host.ends_with(".localhost")
+}
+
+/// Whether a browser says that somebody else's page loads this, and not a person who follows a link. Nobody else's page
+/// may cause a read of a site, even if it cannot see the answer.
+fn embedded_elsewhere(headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    let elsewhere = matches!(says(&FETCH_SITE), Some(b"cross-site" | b"same-site"));
+    let followed = says(&FETCH_MODE) == Some(b"navigate") && says(&FETCH_DEST) == Some(b"document");
+    elsewhere && !followed
 }
 
 /// Browsers say where a request comes from; others say nothing and are no browsers.

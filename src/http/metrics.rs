@@ -12,6 +12,7 @@ use super::Shared;
 use super::states::Word;
 use super::viewer::Viewer;
 use crate::federation::{Report, Snapshot};
+use crate::telemetry;
 
 /// What happened at this edge since the start.
 #[derive(Debug, Default)]
@@ -127,6 +128,12 @@ const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "metaconsole_log_lines_dropped_total",
+        kind: "counter",
+        help: "Log lines that nobody took in time.",
+        write: |_, to| to.sample("", &[], telemetry::dropped()),
+    },
+    Family {
         name: "metaconsole_site_state",
         kind: "gauge",
         help: "1 for the state a site is in, 0 for the others.",
@@ -156,6 +163,26 @@ const FAMILIES: &[Family] = &[
         write: |from, to| {
             for (id, known) in &from.sites {
                 known.as_of.iter().for_each(|as_of| to.sample("", &[("site", id)], as_of.as_secs()));
+            }
+        },
+    },
+    Family {
+        name: "metaconsole_site_info",
+        kind: "gauge",
+        help: "Always 1; the version of the site's product is a label, empty while it is not known.",
+        write: |from, to| {
+            for (id, known) in &from.sites {
+                to.sample("", &[("site", id), ("version", known.about.version.as_deref().unwrap_or(""))], 1);
+            }
+        },
+    },
+    Family {
+        name: "metaconsole_site_certificate_ends_seconds",
+        kind: "gauge",
+        help: "When a site's certificate ends, in seconds since 1970; absent without encryption or before an answer.",
+        write: |from, to| {
+            for (id, known) in &from.sites {
+                known.about.certificate_ends.iter().for_each(|ends| to.sample("", &[("site", id)], ends.as_secs()));
             }
         },
     },

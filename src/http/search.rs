@@ -66,15 +66,21 @@ pub(super) async fn search(
 pub(super) async fn locate(
     State(shared): State<Arc<Shared>>,
     viewer: Viewer,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    let form = form(&headers)?;
+    if form == Form::Stream {
+        let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "an exact name is not streamed");
+        return Err(problem.remedy("accept application/json or text/csv, or stream a search"));
+    }
     let parameters = Parameters::read(query.as_deref(), OF_WHERE)?;
     let name = parameters.get("name").unwrap_or("");
     if name.trim().is_empty() {
         return Err(Problem::parameter("`name` is missing").remedy("write the alias or name to look for"));
     }
-    let question = question(Query::named(name), &parameters, Form::Json, &viewer)?;
-    answer(&shared, &viewer, &question, Form::Json, parameters.requires_all()?).await
+    let question = question(Query::named(name), &parameters, form, &viewer)?;
+    answer(&shared, &viewer, &question, form, parameters.requires_all()?).await
 }
 
 #[derive(Debug, Serialize)]
@@ -86,7 +92,7 @@ struct Suggestions<'a> {
 /// `GET /api/v1/suggest`: from what is known; reads no site.
 pub(super) async fn suggest(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let parameters = Parameters::read(query.as_deref(), &["q"])?;
-    let query = Query::parse(parameters.get("q").unwrap_or(""))?;
+    let query = Query::half_typed(parameters.get("q").unwrap_or(""))?;
     let patience = viewer.app.config.gateway.deadline;
     let question = Question { query, order: Order::Rank, limit: LOOKED_THROUGH, patience, wanted: Wanted::Known };
     let report = viewer.view.known(&question).await;

@@ -86,6 +86,10 @@ pub(super) struct State {
     latency: Option<Latency>,
     /// How far its clock is ahead of ours.
     clock_skew_ms: Option<i64>,
+    /// Version of its product.
+    version: Option<String>,
+    /// Whole days until its certificate ends; below 0: it has.
+    certificate_days: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Trouble>,
     warnings: Vec<String>,
@@ -118,6 +122,11 @@ struct Links {
     probe: String,
 }
 
+/// Whole days from one instant to the other; below 0 when that has passed.
+fn days(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_secs().saturating_sub(from.as_secs()).div_euclid(86_400)
+}
+
 /// What is known of a site now.
 pub(super) fn state(slot: &Arc<Slot>, app: &App) -> State {
     let (plan, known, base) = (slot.plan(), slot.snapshot(), app.base());
@@ -144,6 +153,8 @@ pub(super) fn state(slot: &Arc<Slot>, app: &App) -> State {
         rests: known.rests,
         latency: known.costs.map(|(p50, p95)| Latency { p50_ms: wire::millis(p50), p95_ms: millis(p95) }),
         clock_skew_ms: known.skew_ms,
+        version: known.about.version,
+        certificate_days: known.about.certificate_ends.map(|ends| days(app.clock().now(), ends)),
         error: known.failure.map(|failure| Trouble {
             code: failure.error.code,
             message: failure.error.message,
@@ -157,5 +168,16 @@ pub(super) fn state(slot: &Arc<Slot>, app: &App) -> State {
             console: plan.site.as_ref().ok().map(|site| site.link(View::Home).to_string()),
             probe: format!("{base}api/v1/sites/{id}/probe"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_whole_and_negative_once_the_end_has_passed() {
+        let days = |seconds: i64| days(Timestamp::from_secs(1000), Timestamp::from_secs(1000 + seconds));
+        assert_eq!([days(0), days(86_399), days(86_400), days(-1), days(-86_401)], [0, 0, 1, -1, -2]);
     }
 }

@@ -81,7 +81,7 @@ pub enum Order {
 }
 
 /// A row's place, smaller first. Keys of one [`Order`] are comparable, whatever sites they come from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SortKey {
     rank: Option<Rank>,
     severity: u8,

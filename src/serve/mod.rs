@@ -4,8 +4,11 @@
 //! the port. [`Service::run`] answers, follows the configuration's files, and drains at the end.
 
 mod accept;
+mod connection;
+mod door;
 mod reload;
 mod signals;
+mod socket;
 mod tls;
 mod watch;
 
@@ -13,10 +16,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
 use tokio::sync::watch as state;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::password::Passwords;
 use crate::access::witness::TellLog;
@@ -26,6 +31,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Mistakes};
 use crate::http::{self, Gateway};
 
+use accept::Limits;
+use door::Door;
 use reload::Reload;
 use signals::{Asked, Signals};
 use tls::Tls;
@@ -78,6 +85,17 @@ fn listen_remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// Why a running gateway ended although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The listener gives no connections any more.
+    #[error("no connection can be taken any more: {0}; start the gateway again")]
+    Listener(io::Error),
+    /// A fault of ours.
+    #[error("taking connections failed by a fault of this program: {0}; start it again, and please report it")]
+    Fault(JoinError),
+}
+
 /// Listening beyond loopback without log-in, and nobody said that this is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -92,6 +110,7 @@ pub struct Service<'a> {
     address: SocketAddr,
     signals: Signals,
     draining: state::Sender<bool>,
+    limits: Limits,
     gateway: Arc<Gateway>,
     reload: Reload<'a>,
     watch: Watch,
@@ -104,6 +123,11 @@ impl<'a> Service<'a> {
     /// # Errors
     /// What is wrong, with a remedy.
     pub async fn open(file: &'a Path, environment: Environment<'a>, hangup: Hangup) -> Result<Self, StartError> {
+        let limits = match hangup {
+            Hangup::Reload => Limits::USUAL,
+            // Started by a person at a terminal; nobody balances load to it.
+            Hangup::End => Limits { linger: Duration::ZERO, ..Limits::USUAL },
+        };
         let signals = Signals::listen(hangup).map_err(StartError::Signals)?;
         let mut watch = Watch::new();
         // Watched before it is read, so that no change falls in between.
@@ -127,7 +151,7 @@ impl<'a> Service<'a> {
             people,
         });
         let reload = Reload::new(file, environment, Arc::clone(&gateway), address, tls.clone());
-        Ok(Self { listener, address, signals, draining, gateway, reload, watch, tls })
+        Ok(Self { listener, address, signals, draining, limits, gateway, reload, watch, tls })
     }
 
     /// Where it listens.
@@ -141,25 +165,53 @@ impl<'a> Service<'a> {
     }
 
     /// Answers until the system asks it to end, and until running requests are answered after that.
-    pub async fn run(mut self) {
+    ///
+    /// # Errors
+    /// It ended although nobody asked.
+    pub async fn run(self) -> Result<(), Broken> {
         let router = http::router(Arc::clone(&self.gateway));
-        let mut serving = tokio::spawn(accept::serve(self.listener, router, self.draining.subscribe(), self.tls));
-        // Now the files are known that the configuration names.
-        self.reload.follow(&mut self.watch);
-        loop {
-            tokio::select! {
-                asked = self.signals.next() => match asked {
-                    Asked::End => break,
-                    Asked::Reload => self.reload.asked(&mut self.watch),
-                },
-                () = self.watch.changed() => self.reload.noticed(&mut self.watch),
+        let gateway = Arc::clone(&self.gateway);
+        let door = Door::new(accept::PLACES, move |peer| {
+            let proxies = &gateway.app.load().config.gateway.trusted_proxies;
+            peer.is_loopback() || proxies.iter().any(|proxies| proxies.contains(&peer))
+        });
+        let Self { listener, mut signals, draining, limits, mut reload, mut watch, tls, .. } = self;
+        let mut serving = tokio::spawn(accept::serve(listener, router, draining.subscribe(), door, limits, tls));
+        until_asked(&mut serving, &mut signals, &mut reload, &mut watch).await?;
+        tracing::info!("asked to end: soon no new connections, running requests are answered");
+        draining.send_replace(true);
+        tokio::select! {
+            ended = &mut serving => ended.map_err(Broken::Fault)?.map_err(Broken::Listener)?,
+            () = asked_again(&mut signals) => {
+                tracing::warn!("asked again: ended at once");
+                return Ok(());
             }
         }
-        tracing::info!("asked to end: no new connections, running requests are answered");
-        self.draining.send_replace(true);
+        tracing::info!("ended");
+        Ok(())
+    }
+}
+
+/// Follows the configuration until the system asks to end. That connections are no longer taken is an error.
+async fn until_asked(
+    serving: &mut JoinHandle<io::Result<()>>,
+    signals: &mut Signals,
+    reload: &mut Reload<'_>,
+    watch: &mut Watch,
+) -> Result<(), Broken> {
+    // Now the files are known that the configuration names.
+    reload.follow(watch);
+    loop {
         tokio::select! {
-            _ended = &mut serving => tracing::info!("ended"),
-            () = asked_again(&mut self.signals) => tracing::warn!("asked again: ended at once"),
+            ended = &mut *serving => {
+                ended.map_err(Broken::Fault)?.map_err(Broken::Listener)?;
+                return Err(Broken::Listener(io::ErrorKind::NotConnected.into()));
+            }
+            asked = signals.next() => match asked {
+                Asked::End => return Ok(()),
+                Asked::Reload => reload.asked(watch),
+            },
+            () = watch.changed() => reload.noticed(watch),
         }
     }
 }
@@ -270,5 +322,23 @@ mod tests {
         assert_eq!(said.gateway.public_url.as_str(), "https://meta.example.org/");
         let fixed = config("listen: \"127.0.0.1:9\"");
         assert_eq!(bound(fixed.clone(), address), fixed);
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_takes_no_connections_any_more_does_not_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sites.yaml");
+        let site = "{id: a, url: \"http://10.0.0.1/\", credentials: {token: \"${T}\"}}";
+        std::fs::write(&file, format!("gateway: {{listen: \"127.0.0.1:0\"}}\nsites: [{site}]\n")).unwrap();
+        let environment = |_: &str| Some("x".to_owned());
+        let service = Service::open(&file, &environment, Hangup::Reload).await.unwrap();
+        let Service { mut signals, mut reload, mut watch, .. } = service;
+        let mut broken = tokio::spawn(async { Err(io::ErrorKind::InvalidInput.into()) });
+        let ended = until_asked(&mut broken, &mut signals, &mut reload, &mut watch).await;
+        assert!(matches!(ended, Err(Broken::Listener(_))), "{ended:?}");
+        let mut gone = tokio::spawn(std::future::pending());
+        gone.abort();
+        let ended = until_asked(&mut gone, &mut signals, &mut reload, &mut watch).await;
+        assert!(matches!(ended, Err(Broken::Fault(_))), "{ended:?}");
     }
 }

@@ -3,7 +3,7 @@
 //! Folders are watched, not files: an editor that writes a new file and renames it, a file that is deleted and made
 //! again, and the symbolic link that Kubernetes turns to another folder all leave the folder in place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,18 +78,23 @@ pub(super) struct Watch {
     changed: Arc<Notify>,
     /// Kept: it ends when it is dropped.
     watcher: Option<RecommendedWatcher>,
+    /// Told already.
+    unwatched: BTreeSet<PathBuf>,
 }
 
 impl Watch {
     /// Watches nothing yet.
     pub(super) fn new() -> Self {
-        Self { changed: Arc::new(Notify::new()), watcher: None }
+        Self { changed: Arc::new(Notify::new()), watcher: None, unwatched: BTreeSet::new() }
     }
 
     /// Watches these from now on. Folders are looked up anew, for one that was made again is another one.
     pub(super) fn on(&mut self, files: &Files) {
         match self.try_on(files) {
-            Ok(watcher) => self.watcher = Some(watcher),
+            Ok((watcher, unwatched)) => {
+                self.watcher = Some(watcher);
+                self.tell(unwatched);
+            }
             Err(error) => {
                 tracing::warn!(%error, "changes of the configuration cannot be noticed; send SIGHUP after each");
                 self.watcher = None;
@@ -97,7 +102,16 @@ impl Watch {
         }
     }
 
-    fn try_on(&self, files: &Files) -> notify::Result<RecommendedWatcher> {
+    /// Each folder that cannot be watched is told once, until it can be again.
+    fn tell(&mut self, unwatched: BTreeMap<PathBuf, notify::Error>) {
+        for (folder, error) in unwatched.iter().filter(|(folder, _)| !self.unwatched.contains(*folder)) {
+            let folder = folder.display();
+            tracing::warn!(%error, "changes in {folder} cannot be noticed, others are; send SIGHUP after each there");
+        }
+        self.unwatched = unwatched.into_keys().collect();
+    }
+
+    fn try_on(&self, files: &Files) -> notify::Result<(RecommendedWatcher, BTreeMap<PathBuf, notify::Error>)> {
         let (changed, concerned) = (Arc::clone(&self.changed), files.clone());
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // What could not be told may have been a change.
@@ -105,10 +119,9 @@ impl Watch {
                 changed.notify_one();
             }
         })?;
-        for folder in files.folders.iter().filter(|folder| folder.is_dir()) {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        }
-        Ok(watcher)
+        let folders = files.folders.iter().filter(|folder| folder.is_dir());
+        let unwatched = each(folders, |folder| watcher.watch(folder, RecursiveMode::NonRecursive));
+        Ok((watcher, unwatched))
     }
 
     /// As if something had changed.
@@ -122,6 +135,14 @@ impl Watch {
         let last = Deadline::after(LONGEST);
         while !last.remaining().is_zero() && timeout(QUIET, self.changed.notified()).await.is_ok() {}
     }
+}
+
+/// Watches each of these folders; those that cannot be do not keep it from the others.
+fn each<'a>(
+    folders: impl Iterator<Item = &'a PathBuf>,
+    mut watch: impl FnMut(&Path) -> notify::Result<()>,
+) -> BTreeMap<PathBuf, notify::Error> {
+    folders.filter_map(|folder| watch(folder).err().map(|error| (folder.clone(), error))).collect()
 }
 
 #[cfg(test)]
@@ -146,6 +167,17 @@ mod tests {
         }
         let read = Event::new(EventKind::Access(AccessKind::Close(AccessMode::Read)));
         assert!(!files.concern(&read.add_path("/etc/mc/sites.yaml".into())));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_watched_does_not_hide_the_others() {
+        let folders = ["/a", "/b", "/c"].map(PathBuf::from);
+        let mut tried = Vec::new();
+        let unwatched = each(folders.iter(), |folder| {
+            tried.push(folder.to_path_buf());
+            if folder == Path::new("/b") { Err(notify::Error::generic("no")) } else { Ok(()) }
+        });
+        assert_eq!((tried, unwatched.into_keys().collect()), (folders.to_vec(), vec![PathBuf::from("/b")]));
     }
 
     #[test]

@@ -47,8 +47,22 @@ pub trait Site: Send + Sync + fmt::Debug {
     /// Every step from the name to a read, told one by one. Ends at the first that makes the next pointless.
     fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()>;
 
+    /// What was learnt of the site beside its reads. Asks nobody.
+    fn about(&self) -> About {
+        About::default()
+    }
+
     /// Where a person sees this view in the site's own console.
     fn link(&self, view: View<'_>) -> Url;
+}
+
+/// What is known of a site itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Version of its product, in its own words; `None`: not known.
+    pub version: Option<String>,
+    /// When the certificate ends that its last answer came with; `None`: not encrypted, or no answer yet.
+    pub certificate_ends: Option<Timestamp>,
 }
 
 /// What one complete read of a site gave.

@@ -30,12 +30,26 @@ const AREAS: &[Area] = &[
         name: "app",
         knows: &["secret", "clock", "domain", "inventory", "config", "sites", "federation", "wire"],
     },
+    // Stands apart: the other end of `http`, for the command line alone.
+    Area { layer: 4, name: "remote", knows: &["secret", "clock", "domain", "inventory", "federation", "wire"] },
     // Stands apart: a console to try things on, known to the command line alone.
     Area { layer: 4, name: "demo", knows: &["secret", "clock", "domain"] },
     Area {
         layer: 5,
         name: "http",
-        knows: &["secret", "clock", "domain", "inventory", "config", "access", "sites", "federation", "wire", "app"],
+        knows: &[
+            "secret",
+            "clock",
+            "telemetry",
+            "domain",
+            "inventory",
+            "config",
+            "access",
+            "sites",
+            "federation",
+            "wire",
+            "app",
+        ],
     },
     // The process around `http`: port, signals, files.
     Area { layer: 6, name: "serve", knows: &["clock", "domain", "config", "access", "app", "http"] },
@@ -54,6 +68,7 @@ const AREAS: &[Area] = &[
             "federation",
             "wire",
             "app",
+            "remote",
             "demo",
             "serve",
         ],
@@ -70,7 +85,7 @@ const ASSEMBLY: &str = "app";
 
 /// Crates that have a place, as they are written in code.
 const PLACES: &[Place] = &[
-    ("reqwest", &["sites"]),
+    ("reqwest", &["sites", "remote"]),
     ("axum", &["demo", "http", "serve"]),
     ("moka", &["federation"]),
     ("hyper", &["demo", "http", "serve", "sites::http::classify"]),
@@ -79,6 +94,8 @@ const PLACES: &[Place] = &[
     ("arc_swap", &["http", "serve"]),
     ("notify", &["serve"]),
     ("tracing_subscriber", &["telemetry"]),
+    ("tracing_appender", &["telemetry"]),
+    ("x509_parser", &["sites"]),
     ("clap", &["cli"]),
     ("anstream", &["cli"]),
     ("csv", &["wire"]),
@@ -97,7 +114,7 @@ const LINES: usize = 400;
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager"];
 
 /// Most direct dependencies.
-const DEPENDENCIES: usize = 45;
+const DEPENDENCIES: usize = 60;
 
 fn sources() -> Vec<source::File> {
     let files = source::tree(&source::read_folder(Path::new(env!("CARGO_MANIFEST_DIR")), "src"));

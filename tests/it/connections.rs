@@ -10,6 +10,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::support::gateway::Served;
 use crate::support::program::Config;
 
 fn console() -> Console {
@@ -169,6 +170,25 @@ async fn a_certificate_is_believed_only_as_configured() {
     // The console was told the host that is configured, not the name in the certificate.
     let hosts: Vec<_> = console.requests().all().into_iter().map(|seen| seen.headers["host"].clone()).collect();
     assert!(hosts.iter().all(|host| host == &format!("127.0.0.1:{port}")), "{hosts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_days_that_a_certificate_is_good_for_are_known_after_a_read() {
+    let (console, authority) = (console(), Authority::new());
+    let front = Front::start(&console, &authority.identity("madrid.example"), None).await;
+    let config = Config::new(&format!(
+        "sites:\n  - {{id: a, url: \"https://{}/pandora_console/\", credentials: {{token: \"file:token\"}}, \
+         tls: {{insecure: true}}}}\n",
+        front.address
+    ));
+    let served = Served::start(&config).await;
+    let state = async || served.get("/api/v1/sites/a").await.json();
+    assert!(state().await["certificate_days"].is_null());
+    served.get("/api/v1/search?deadline=20s").await;
+    // Certificates of `rcgen` end in 4096 unless said otherwise.
+    let days = state().await["certificate_days"].as_i64().unwrap();
+    let ends = served.metric("metaconsole_site_certificate_ends_seconds{site=\"a\"}").await;
+    assert!(days > 700_000 && ends == 67_090_118_400.0, "{days} {ends}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

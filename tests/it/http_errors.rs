@@ -48,6 +48,7 @@ async fn every_mistake_has_its_code_and_no_site_is_asked() {
         ("/api/v1/suggest?q=stat:up", 400, "bad_query"),
         ("/api/v1/where", 400, "bad_parameter"),
         ("/api/v1/where?name=%20", 400, "bad_parameter"),
+        ("/api/v1/sites/%ff", 400, "bad_request"),
         ("/api/v1/sites?q=x", 400, "bad_parameter"),
         ("/api/v1/pulse?q=x", 400, "bad_parameter"),
     ] {

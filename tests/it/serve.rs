@@ -274,3 +274,19 @@ fn the_example_of_the_repository_listens_beside_the_demo() {
     assert_eq!(config.gateway.listen, (Ipv4Addr::LOCALHOST, 8090).into());
     assert_eq!(config.gateway.public_url.as_str(), "http://127.0.0.1:8090/");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_holds_up_no_request() {
+    let config = Config::new(&yaml(&["a"]));
+    let mut running = serve(&config);
+    let address = running.address().await;
+    // From here on nobody reads; a pipe holds 64 KiB, which so many lines exceed.
+    let path = format!("/healthz/{}", "x".repeat(1000));
+    for _ in 0..200 {
+        let answer = get(address, &path).await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
+    assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    let said = running.end().await;
+    assert_eq!(said.matches("status=404").count(), 200, "what waited is written at the end");
+}

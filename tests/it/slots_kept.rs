@@ -97,7 +97,7 @@ async fn what_does_not_concern_the_rows_changes_without_a_read() {
     assert_eq!((slot.plan().name.as_str(), &slot.plan().tags), ("Second", &vec!["apac".to_owned()]));
     let known = slot.snapshot();
     assert_eq!((known.max_age, known.tally.results["ok"]), (Duration::from_secs(1200), 1));
-    assert_eq!(a.requests().load().total, 1);
+    assert_eq!(a.requests().count("tree_agents"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,7 +161,7 @@ async fn a_read_in_flight_ends_for_the_new_configuration_if_it_reads_the_same() 
         for report in [of_old.await.unwrap(), of_new.await.unwrap()] {
             assert_eq!(how(&report), [("a", Contribution::Fresh)], "{token}");
         }
-        assert_eq!(a.requests().load().total, reads as u64, "{token}");
+        assert_eq!(a.requests().count("tree_agents"), reads, "{token}");
     }
 }
 
@@ -175,7 +175,7 @@ async fn a_read_with_credentials_that_are_replaced_ends_with_its_last_asker() {
     let (_next, _) = app.with(load_with(&[("a", gate.url(), "other", "")]));
     drop(app);
     gate.server.requests().until(|load| load.connections == 0).await;
-    assert_eq!(a.requests().load().total, 0);
+    assert_eq!(a.requests().count("tree_agents"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,5 +185,5 @@ async fn a_thousand_searches_at_once_read_each_cold_site_once() {
         App::new(load(&[("a", &consoles[0], ""), ("b", &consoles[1], ""), ("c", &consoles[2], "")]), Clock::System);
     let reports = futures_util::future::join_all((0..1000).map(|_| report(&app))).await;
     assert!(reports.iter().all(|report| report.total == 3 && report.completeness().is_complete()));
-    assert_eq!(consoles.each_ref().map(|console| console.requests().load().total), [1, 1, 1]);
+    assert_eq!(consoles.each_ref().map(|console| console.requests().count("tree_agents")), [1, 1, 1]);
 }

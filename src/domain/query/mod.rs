@@ -5,6 +5,7 @@
 //! A mistake is an error that names the position and the remedy, never a silent guess.
 
 mod parse;
+mod typing;
 
 use std::fmt;
 
@@ -75,6 +76,17 @@ impl Query {
     /// Understands a search line. An empty one asks for everything.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         parse::parse(text).map(Self::of)
+    }
+
+    /// Understands a line that somebody is still typing: without its last word, where that is not finished.
+    ///
+    /// # Errors
+    /// A mistake that no more letters would mend.
+    pub fn half_typed(text: &str) -> Result<Self, QueryError> {
+        Self::parse(text).or_else(|error| match typing::finished(text) {
+            Some(finished) => Self::parse(finished),
+            None => Err(error),
+        })
     }
 
     /// Asks for the agents whose whole alias or name is this one, folded.

@@ -53,6 +53,11 @@ const FIELDS: &[(&str, Field)] = &[
     ("tag", Field::Tag),
 ];
 
+/// Whether there is such a field.
+pub(super) fn is_field(name: &str) -> bool {
+    FIELDS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
 /// Words of the language that this version does not answer yet. Refused, so that nobody takes silence for "none".
 const LATER: &[&str] = &["age", "alert"];
 

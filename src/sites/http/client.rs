@@ -108,6 +108,7 @@ impl Clients {
             .connect_timeout(site.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            .tls_info(true)
             .no_proxy()
             .pool_max_idle_per_host(IDLE_PER_SITE)
             .pool_idle_timeout(IDLE_FOR)

@@ -11,6 +11,7 @@
 //! A site with several addresses is asked at the one that answered last; on a failure that is the address's own
 //! (not a refusal of our account) the next takes an equal share of the time that is left.
 
+mod certificate;
 mod classify;
 mod client;
 mod reach;
@@ -64,6 +65,7 @@ pub struct Http {
     max_body: u64,
     clock: Clock,
     ids: RequestIds,
+    certificate: certificate::Ends,
 }
 
 /// The head of an answer; the body follows by [`Answer::chunk`].
@@ -121,12 +123,18 @@ impl Http {
             max_body: site.max_body,
             clock,
             ids: RequestIds::new(),
+            certificate: certificate::Ends::unknown(),
         })
     }
 
     /// The addresses, in the order of the configuration.
     pub fn roots(&self) -> impl Iterator<Item = &Url> {
         self.roots.iter().map(|root| &root.url)
+    }
+
+    /// When the certificate ends that the last answer came with.
+    pub fn certificate_ends(&self) -> Option<Timestamp> {
+        self.certificate.get()
     }
 
     /// Runs `ask` at one address after the other until one answers, beginning with the one that did last.
@@ -176,6 +184,7 @@ impl Http {
             Ok(Err(error)) => return Err(classify::failure(&error, root)),
             Ok(Ok(response)) => response,
         };
+        self.certificate.see(&response);
         let status = response.status();
         if status.is_redirection() {
             return Err(classify::redirect(&response, root, request.path));

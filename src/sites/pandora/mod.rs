@@ -16,6 +16,7 @@ mod probe;
 mod rows;
 mod systems;
 mod text;
+mod version;
 
 use std::sync::Arc;
 
@@ -26,12 +27,13 @@ use self::api::{Api, Op};
 use self::inventory::{Decoder, FIELDS};
 use self::planned::Planned;
 use self::systems::Systems;
+use self::version::Version;
 use super::decoding::{Decoding, INLINE};
 use super::http::{Answer, Clients, Http};
-use super::{Detail, PlannedWork, Point, Reading, Site, Step, StepResult, View};
+use super::{About, Detail, PlannedWork, Point, Reading, Site, Step, StepResult, View};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::config;
-use crate::domain::SiteError;
+use crate::domain::{ErrorCode, SiteError};
 use crate::inventory::{Builder, Full, Inventory};
 
 /// One console.
@@ -44,6 +46,7 @@ pub struct Pandora {
     decoding: Arc<Decoding>,
     systems: Systems,
     planned: Planned,
+    version: Version,
     clock: Clock,
 }
 
@@ -64,8 +67,16 @@ impl Pandora {
             decoding,
             systems: Systems::default(),
             planned: Planned::default(),
+            version: Version::default(),
             clock,
         })
+    }
+
+    /// For a single question, which nobody asks the console's version beside.
+    #[must_use]
+    pub fn without_version(mut self) -> Self {
+        self.version = Version::unwanted();
+        self
     }
 
     /// The step `tls` of a probe that got through.
@@ -84,16 +95,28 @@ impl Pandora {
     }
 
     async fn read_at(&self, root: usize, deadline: Deadline) -> Result<Reading, SiteError> {
-        let op = Op::new("tree_agents").json().other(FIELDS);
-        let answer = self.api.rows(root, &op, deadline).await?;
-        let (host, skew_ms) = (answer.host.clone(), answer.skew_ms);
-        let (builder, bytes) = self.decode(answer, deadline).await?;
+        let list = self.list(root, deadline).await;
+        if list.as_ref().is_err_and(|error| error.code == ErrorCode::Auth) {
+            // It is told without a login, and may explain why this one does not work.
+            self.version.learn(&self.api, root, deadline).await;
+        }
+        let (builder, bytes, host, skew_ms) = list?;
         // Names only adorn the rows: they get a part of what is left, and never cost an inventory.
-        let names = self.systems.names(&self.api, root, &builder, deadline.share(4)).await;
+        let names = self.systems.names(&self.api, root, &builder, deadline.share(4));
+        let (names, ()) = tokio::join!(names, self.version.learn(&self.api, root, deadline));
         let finish = move || builder.finish(|key| names.get(key).cloned());
         let inventory = self.decoding.run(deadline, finish).await?;
         let inventory = inventory.map_err(|full: Full| inventory::stopped_full(full, &host))?;
         Ok(Reading { inventory: Arc::new(inventory), bytes, skew_ms })
+    }
+
+    /// All agents without the names of their systems; bytes, host and clock skew of the answer.
+    async fn list(&self, root: usize, deadline: Deadline) -> Result<(Builder, u64, String, Option<i64>), SiteError> {
+        let op = Op::new("tree_agents").json().other(FIELDS);
+        let answer = self.api.rows(root, &op, deadline).await?;
+        let (host, skew_ms) = (answer.host.clone(), answer.skew_ms);
+        let (builder, bytes) = self.decode(answer, deadline).await?;
+        Ok((builder, bytes, host, skew_ms))
     }
 
     /// Decodes a list while it arrives: small pieces here, large ones in a place for it.
@@ -146,6 +169,10 @@ impl Site for Pandora {
 
     fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()> {
         probe::probe(self, tell, deadline).boxed()
+    }
+
+    fn about(&self) -> About {
+        About { version: self.version.get(), certificate_ends: self.api.http.certificate_ends() }
     }
 
     fn link(&self, view: View<'_>) -> Url {

@@ -60,6 +60,7 @@ async fn http(site: &Pandora, root: usize, deadline: Deadline, tell: &mut (dyn F
                 step("tls", site.tls_state());
             }
             step("http", StepResult::Ok(format!("answered by {}", answer.host)));
+            site.version.told(&version);
             step("version", StepResult::Ok(version));
             step("clock", clock(answer.skew_ms));
             true

@@ -78,7 +78,9 @@ impl Config {
 /// The program in a folder, without the environment's own settings.
 pub(crate) fn program(folder: &Path) -> tokio::process::Command {
     let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_metaconsole"));
-    for setting in ["METACONSOLE_CONFIG", "METACONSOLE_LOG", "METACONSOLE_LOG_FORMAT"] {
+    for setting in
+        ["METACONSOLE_CONFIG", "METACONSOLE_LOG", "METACONSOLE_LOG_FORMAT", "METACONSOLE_GATEWAY", "METACONSOLE_TOKEN"]
+    {
         program.env_remove(setting);
     }
     program.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);

@@ -1,0 +1,95 @@
+//! `search` and `where` of a running gateway: the same question, forms and exit codes as of the sites themselves.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::ask::{Asked, finish};
+use super::format::Writer;
+use super::{AnswerArgs, Exit, Format, out};
+use crate::clock::Stopwatch;
+use crate::config::Environment;
+use crate::domain::StatusCounts;
+use crate::federation::{Report, SiteAnswer, Wanted};
+use crate::remote::{self, Links, Piece, Remote, RemoteError, What};
+use crate::secret::Secret;
+
+/// Asks the gateway at `url`.
+pub(super) async fn answer(
+    url: &Url,
+    args: &AnswerArgs,
+    asked: Asked,
+    format: Format,
+    environment: Environment<'_>,
+) -> Exit {
+    let token = environment("METACONSOLE_TOKEN").filter(|token| !token.is_empty()).map(Secret::new);
+    let limit = asked.rows(format);
+    let question = remote::Asked {
+        what: asked.name.map_or(What::Query(asked.query), What::Named),
+        order: asked.order,
+        limit,
+        patience: args.deadline,
+        wanted: match (args.fresh, args.max_age) {
+            (true, _) => Wanted::Within(Duration::ZERO),
+            (false, Some(age)) => Wanted::Within(age),
+            (false, None) => Wanted::Current,
+        },
+    };
+    let watch = Stopwatch::start();
+    // A gateway does not stream exact names: that answer comes whole, and is told site by site all the same.
+    let told = format == Format::Stream && matches!(question.what, What::Query(_));
+    let answered = match Remote::new(url, token.as_ref(), args.deadline) {
+        Ok(remote) if told => stream(&remote, &question, asked.columns).await,
+        Ok(remote) => remote.report(&question).await.map(Some),
+        Err(error) => Err(error),
+    };
+    let (report, links) = match answered {
+        Ok(Some(answered)) => answered,
+        // The reader has left; nobody needs more.
+        Ok(None) => return Exit::Complete,
+        Err(error) => return failed(&error),
+    };
+    if format != Format::Stream && report.rows.len() < report.total.min(limit) {
+        out::say(format_args!("the gateway gives {} of {} agents at once", report.rows.len(), report.total));
+    }
+    let writer = Writer::new(format, asked.columns, &links);
+    if format == Format::Stream && !told {
+        let progress = out::Progress::new();
+        site_by_site(&report).all(|answer| writer.site(&answer, &progress));
+    }
+    finish(&report, watch.elapsed(), args.require, writer)
+}
+
+/// Writes each site's answer as it comes; gives the whole at the end.
+async fn stream(
+    remote: &Remote,
+    question: &remote::Asked,
+    columns: super::table::Columns,
+) -> Result<Option<(Report, Links)>, RemoteError> {
+    let progress = out::Progress::new();
+    let mut whole = None;
+    let tell = |piece| match piece {
+        Piece::Site(answer, links) => Writer::new(Format::Stream, columns, &links).site(&answer, &progress),
+        Piece::Summary(report) => {
+            whole = Some(report);
+            true
+        }
+    };
+    remote.stream(question, tell).await?;
+    Ok(whole.map(|report| (report, Links::default())))
+}
+
+fn site_by_site(report: &Report) -> impl Iterator<Item = SiteAnswer> {
+    report.sites.iter().map(|outcome| {
+        let rows = report.rows.iter().filter(|row| row.site == outcome.site).cloned().collect();
+        SiteAnswer { outcome: outcome.clone(), pending: false, counts: StatusCounts::default(), rows }
+    })
+}
+
+fn failed(error: &RemoteError) -> Exit {
+    out::say(out::plain(&error.to_string()));
+    match error {
+        RemoteError::Address(_) | RemoteError::Mistake(_) => Exit::Usage,
+        RemoteError::Silent(..) | RemoteError::Refused(_) | RemoteError::Nonsense(..) => Exit::Failed,
+    }
+}
