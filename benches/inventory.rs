@@ -12,8 +12,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
+use metaconsole::clock::Timestamp;
 use metaconsole::domain::{Query, Status, fold};
-use metaconsole::inventory::{AgentText, Builder, Inventory, Order, Request, Visible};
+use metaconsole::inventory::{AgentText, Builder, Inventory, Request, Visible};
 
 const AGENTS: usize = 1_000_000;
 const ROUNDS: usize = 9;
@@ -69,11 +70,22 @@ fn main() {
         text.len() / 1_000_000
     );
     println!("{:<34} {:>9} {:>10} {:>10} {:>7}", "query", "matched", "search", "floor", "ratio");
-    for line in
-        ["nothing-like-it", "web-0012345", "web-00123", "web", "web madrid status:critical", "-web", "group:vias", ""]
-    {
+    for line in [
+        "nothing-like-it",
+        "web-0012345",
+        "web-00123",
+        "web",
+        "web madrid status:critical",
+        "-web",
+        "group:vias",
+        "age:>1m",
+        "alias:/^web-00123/",
+        "alias:/(a|b|ab)*c(a|b|ab)*d$/",
+        "",
+    ] {
         let query = Query::parse(line).unwrap();
-        let request = Request { query: &query, visible: &Visible::All, order: Order::Rank, limit: 100 };
+        let now = Timestamp::from_secs(1_795_404_781);
+        let request = Request { limit: 100, ..Request::new(&query, &Visible::All, now) };
         let (mut searches, mut floors) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             searches.push(time(|| inventory.search(request)));

@@ -1,5 +1,6 @@
 //! The public JSON records: a report, an agent, an outcome. One shape for the command line, HTTP and streams.
 
+mod lines;
 mod spreadsheet;
 
 use std::borrow::Cow;
@@ -10,9 +11,9 @@ use url::Url;
 
 use crate::clock::Timestamp;
 use crate::domain::{Contribution, ErrorCode, Outcome, SiteId, Status, StatusCounts};
-use crate::federation::{Report, Row, SiteAnswer};
+use crate::federation::{Explanation, Report, Row, SiteAnswer};
 
-pub use spreadsheet::csv;
+pub use lines::Lines;
 
 /// Where an agent can be seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,6 +143,52 @@ pub struct Answer<'a> {
     pub next_cursor: Option<String>,
     /// One for every site.
     pub sites: Vec<SiteOutcome<'a>>,
+    /// Why it is as it is, where that was asked for.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+/// Why an answer is as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explain {
+    /// The query, canonical.
+    pub query: String,
+    /// The order.
+    pub sort: String,
+    /// Whether its conditions exclude each other, so that no site was asked.
+    pub contradicts: bool,
+    /// Each condition.
+    pub terms: Vec<ExplainedTerm>,
+    /// Each site.
+    pub sites: Vec<ExplainedSite>,
+    /// Agents that match and are not in this answer.
+    pub not_shown: usize,
+}
+
+/// What a condition did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedTerm {
+    /// The condition, canonical.
+    pub term: String,
+    /// How many known agents fulfil it by itself.
+    pub agents: usize,
+    /// How many fulfil it and all before it.
+    pub left: usize,
+}
+
+/// What a site was asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedSite {
+    /// Its id.
+    pub id: SiteId,
+    /// `read`, `held`, `nothing` or `not_concerned`.
+    pub asked: &'static str,
+    /// Agents known there.
+    pub agents: usize,
+    /// How many fulfil each condition and all before it.
+    pub left: Vec<usize>,
+    /// Rows of its answer that could not be used.
+    pub lost: usize,
 }
 
 /// One site of a stream; replaces what an earlier record of that site said.
@@ -181,8 +228,10 @@ pub struct Summary<'a> {
     pub complete: bool,
     /// How long it took.
     pub took_ms: u64,
-    /// The best rows of all sites in order, each as [site, id]: what the records hold of them, merged and cut.
-    pub order: Vec<(Cow<'a, SiteId>, Cow<'a, str>)>,
+    /// The best rows of all sites in order, each as [site, id]: what the records hold of them, merged and cut. Not
+    /// there where the rows themselves are in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Vec<(Cow<'a, SiteId>, Cow<'a, str>)>>,
     /// One for every site.
     pub sites: Vec<SiteOutcome<'a>>,
 }
@@ -208,7 +257,7 @@ pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
         groups: Cow::Borrowed(&agent.groups),
         os: Cow::Borrowed(&agent.os),
         status: agent.status,
-        alert_fired: None,
+        alert_fired: agent.alert_fired,
         modules: agent.modules,
         last_contact: agent.last_contact,
         as_of: row.as_of,
@@ -243,7 +292,7 @@ pub fn summary(report: &Report, took: Duration) -> SummaryRecord<'_> {
             stale_rows: report.stale_rows,
             complete: report.completeness().is_complete(),
             took_ms: millis(took),
-            order: report.rows.iter().map(place).collect(),
+            order: Some(report.rows.iter().map(place).collect()),
             sites: report.sites.iter().map(outcome).collect(),
         },
     }
@@ -286,6 +335,7 @@ pub fn answer<'a>(report: &'a Report, took: Duration, linker: &dyn Linker) -> An
         agents: report.rows.iter().map(|row| agent(row, linker)).collect(),
         next_cursor: None,
         sites: report.sites.iter().map(outcome).collect(),
+        explain: None,
     }
 }
 
@@ -295,6 +345,21 @@ fn is_true(value: &bool) -> bool {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// An explanation as a record.
+pub fn explain(explanation: Explanation, sort: String, report: &Report, contradicts: bool) -> Explain {
+    let terms = explanation.terms.into_iter().map(|(term, agents, left)| ExplainedTerm { term, agents, left });
+    let sites = explanation.sites.into_iter().zip(&report.sites).map(|(site, outcome)| ExplainedSite {
+        id: site.site,
+        asked: site.asked,
+        agents: site.agents,
+        left: site.terms.iter().map(|(_, left)| *left).collect(),
+        lost: outcome.lost,
+    });
+    let not_shown = report.total.saturating_sub(report.rows.len());
+    let query = report.query.clone();
+    Explain { query, sort, contradicts, terms: terms.collect(), sites: sites.collect(), not_shown }
 }
 
 /// Whole milliseconds.

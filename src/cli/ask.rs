@@ -26,7 +26,7 @@ pub(super) async fn search(args: SearchArgs, environment: Environment<'_>) -> Ex
             return Exit::Usage;
         }
     };
-    let order = args.sort.into();
+    let order = args.sort;
     let asked = Asked { query, name: None, order, limit: args.limit, columns: Columns::Compare };
     answer(args.answer, asked, environment).await
 }
@@ -37,7 +37,7 @@ pub(super) async fn locate(args: WhereArgs, environment: Environment<'_>) -> Exi
         return Exit::Usage;
     }
     let query = Query::named(&args.name);
-    let asked = Asked { query, name: Some(args.name), order: Order::Rank, limit: None, columns: Columns::Open };
+    let asked = Asked { query, name: Some(args.name), order: Order::RANK, limit: None, columns: Columns::Open };
     answer(args.answer, asked, environment).await
 }
 

@@ -50,7 +50,9 @@ impl<'a> Writer<'a> {
                 }
             }
             Format::Csv => {
-                let csv = wire::csv(report, self.linker)?;
+                let lines = wire::Lines::Csv;
+                let parts = [lines.begin()?, lines.rows(&report.rows, self.linker)?, lines.end(report, took)?];
+                let csv = String::from_utf8_lossy(&parts.concat()).into_owned();
                 // In a file every byte is kept; on a terminal a name must not drive it.
                 let shown =
                     if out::is_terminal() { csv.lines().map(|line| out::plain(line) + "\n").collect() } else { csv };

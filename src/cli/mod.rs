@@ -109,9 +109,10 @@ struct AnswerArgs {
 struct SearchArgs {
     #[command(flatten)]
     answer: AnswerArgs,
-    /// Which rows come first.
-    #[arg(long, value_enum, default_value_t = Sort::Rank)]
-    sort: Sort,
+    /// Which rows come first: rank, status, alias, name, ip, os, age, modules, site or id; with a `-` before it the
+    /// other way round.
+    #[arg(long, value_name = "ORDER", default_value = "rank", allow_hyphen_values = true)]
+    sort: Order,
     /// At most so many rows [default: 100 in a table or stream, else all].
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -240,32 +241,6 @@ enum Require {
     Any,
     /// Every site.
     All,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Sort {
-    /// Best match, then worst status, then alias.
-    Rank,
-    /// Worst status, then alias.
-    Status,
-    /// Shown name.
-    Alias,
-    /// Technical name.
-    Name,
-    /// Site, then id.
-    Id,
-}
-
-impl From<Sort> for Order {
-    fn from(sort: Sort) -> Self {
-        match sort {
-            Sort::Rank => Self::Rank,
-            Sort::Status => Self::Status,
-            Sort::Alias => Self::Alias,
-            Sort::Name => Self::Name,
-            Sort::Id => Self::Id,
-        }
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

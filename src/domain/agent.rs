@@ -121,6 +121,8 @@ pub struct Agent {
     pub modules: StatusCounts,
     /// When one of its modules last reported.
     pub last_contact: Option<Timestamp>,
+    /// Whether an alert has fired; `None` = not known.
+    pub alert_fired: Option<bool>,
 }
 
 #[cfg(test)]

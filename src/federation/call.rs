@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
+use super::cursor::Place;
 use super::found::{FoundCache, Sought};
 use super::memory::{Held, Waiter};
 use super::slot::{Look, Slot, Wanted};
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
-use crate::domain::{Contribution, ErrorCode, Failure, Outcome, Query, SiteError, StatusCounts};
+use crate::domain::{Contribution, ErrorCode, Failure, Outcome, Query, SiteError, SiteId, StatusCounts};
 use crate::inventory::{Found, Visible};
 
 /// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
@@ -36,6 +37,18 @@ pub struct SiteAnswer {
 pub(super) struct Asked {
     pub(super) question: Question,
     pub(super) query: Arc<Query>,
+    /// Only rows behind this one.
+    pub(super) after: Option<Place>,
+    /// One question has one time, whenever each site answers.
+    pub(super) now: Timestamp,
+}
+
+/// What the rows of one site can be made from.
+pub(super) struct Source {
+    pub(super) site: SiteId,
+    pub(super) as_of: Timestamp,
+    pub(super) stale: bool,
+    pub(super) sought: Sought,
 }
 
 /// A question on its way to a site.
@@ -131,6 +144,28 @@ impl Call {
         Begun::Due(Box::new(due))
     }
 
+    /// The answer without its rows, and what they can be made from.
+    pub(super) async fn source(self) -> Option<(SiteAnswer, Option<Source>)> {
+        let mut due = match self.begin(false) {
+            Begun::Due(due) => *due,
+            Begun::Waits(due) => due.await,
+        };
+        loop {
+            let held = due.held.clone();
+            let done = due.elsewhere().await;
+            if let Some(rest) = done.rest {
+                due = rest.await;
+                continue;
+            }
+            let answer = done.answer?;
+            let stale = answer.outcome.contribution == Contribution::Stale;
+            let held = held.filter(|_| answer.outcome.contribution != Contribution::Failed);
+            let site = answer.outcome.site.clone();
+            let source = held.map(|(held, sought)| Source { site, as_of: held.as_of, stale, sought });
+            return Some((answer, source));
+        }
+    }
+
     async fn wait(self, mut wait: Wait, kept: Option<Kept>) -> Due {
         // Whether it ended or the patience did is seen in what the slot holds afterwards.
         let _ = tokio::time::timeout_at(self.deadline.instant(), wait.waiter.wait()).await;
@@ -157,6 +192,8 @@ impl Call {
         };
         let sought = |held: Held| {
             let sought = Sought::new(&held.inventory, &self.asked.query, &self.asked.question, &self.visible);
+            // No site has been asked for its alerts.
+            let sought = sought.of(&self.asked, &self.slot.plan().id).knowing(None);
             (held, sought)
         };
         let held = look.held.map(sought);

@@ -6,8 +6,8 @@
 //! asks. Whoever leaves while their search waits for its place takes it along; whose deadline passes is told so.
 //!
 //! The key is everything an answer depends on: the inventory (a number that no other has), the query in its canonical
-//! form, the order, the limit, and which groups the viewer may see; so nobody is ever shown what another's rights
-//! found. Ages, outcomes and times are not kept: they are made anew for every answer. A new inventory has a new number,
+//! form, the order, the limit, where the rows begin, which alerts are known to have fired, the time where the query asks
+//! for an age, and which groups the viewer may see; so nobody is ever shown what another's rights found. Ages, outcomes and times are not kept: they are made anew for every answer. A new inventory has a new number,
 //! so nothing has to be thrown away when a site is read; what nobody asks for any more goes by itself.
 
 use std::fmt;
@@ -18,9 +18,11 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Question;
-use crate::clock::Deadline;
-use crate::domain::{ErrorCode, Query, SiteError};
-use crate::inventory::{Found, Inventory, Order, Request, Visible};
+use super::call::Asked;
+use super::cursor::Place;
+use crate::clock::{Deadline, Timestamp};
+use crate::domain::{ErrorCode, Query, SiteError, SiteId};
+use crate::inventory::{Fired, Found, Inventory, Order, Request, Visible};
 
 /// Memory that kept searches may take, roughly.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -56,13 +58,14 @@ struct Key {
     order: Order,
     limit: usize,
     visible: Arc<Visible>,
+    /// Only rows behind this one, as seen from this site.
+    after: Option<(Place, SiteId)>,
+    alerts: Option<u64>,
+    /// The time, where the query asks for an age.
+    second: Option<i64>,
 }
 
 impl Key {
-    fn request(&self) -> Request<'_> {
-        Request { query: &self.query, visible: &self.visible, order: self.order, limit: self.limit }
-    }
-
     fn bytes(&self) -> usize {
         let visible = match &*self.visible {
             Visible::All => 0,
@@ -78,9 +81,39 @@ impl Key {
 pub(super) struct Sought {
     inventory: Arc<Inventory>,
     key: Key,
+    now: Timestamp,
+    alerts: Option<Arc<Fired>>,
 }
 
 impl Sought {
+    /// As part of a question that has a time, and may begin behind a place.
+    pub(super) fn of(mut self, asked: &Asked, site: &SiteId) -> Self {
+        self.now = asked.now;
+        self.key.second = self.key.query.depends_on_time().then_some(asked.now.as_secs());
+        self.key.after = asked.after.clone().map(|place| (place, site.clone()));
+        self
+    }
+
+    /// With what is known of the site's alerts.
+    pub(super) fn knowing(mut self, alerts: Option<Arc<Fired>>) -> Self {
+        self.key.alerts = alerts.as_ref().map(|alerts| alerts.id());
+        self.alerts = alerts;
+        self
+    }
+
+    /// What is asked of the inventory, for at most so many rows.
+    pub(super) fn request(&self, limit: usize) -> Request<'_> {
+        let Key { query, visible, order, after, .. } = &self.key;
+        let after = after.as_ref().map(|(place, site)| place.after(site));
+        let alerts = self.alerts.as_ref();
+        Request { order: *order, limit, after, alerts, ..Request::new(query, visible, self.now) }
+    }
+
+    /// Where it is looked for.
+    pub(super) fn inventory(&self) -> &Arc<Inventory> {
+        &self.inventory
+    }
+
     pub(super) fn new(
         inventory: &Arc<Inventory>,
         query: &Arc<Query>,
@@ -93,8 +126,11 @@ impl Sought {
             order: question.order,
             limit: question.limit,
             visible: Arc::clone(visible),
+            after: None,
+            alerts: None,
+            second: None,
         };
-        Self { inventory: Arc::clone(inventory), key }
+        Self { inventory: Arc::clone(inventory), key, now: Timestamp::from_secs(0), alerts: None }
     }
 
     /// Agents that are looked at: each once for its place in the order, and once for every condition; and the rows.
@@ -131,7 +167,7 @@ impl Default for FoundCache {
 impl FoundCache {
     /// What is found, by a search here if nobody has made it; equal ones that run at the same time are one.
     pub(super) fn here(&self, sought: &Sought) -> Arc<Found> {
-        self.found.get_with(sought.key.clone(), || Arc::new(sought.inventory.search(sought.key.request())))
+        self.found.get_with(sought.key.clone(), || Arc::new(sought.inventory.search(sought.request(sought.key.limit))))
     }
 
     /// A free place now, whatever the deadline; else the next one that is free before it.
@@ -202,19 +238,19 @@ mod tests {
             let question = Question { query: Query::default(), order, limit, patience, wanted };
             cache.here(&Sought::new(inventory, query, &question, visible))
         };
-        let found = search(&first, &web, Order::Rank, 9, &all);
+        let found = search(&first, &web, Order::RANK, 9, &all);
         let again = Arc::new(Query::parse(" WEB ").unwrap());
-        assert!(Arc::ptr_eq(&found, &search(&first, &again, Order::Rank, 9, &all)));
+        assert!(Arc::ptr_eq(&found, &search(&first, &again, Order::RANK, 9, &all)));
         for other in [
-            search(&second, &web, Order::Rank, 9, &all),
-            search(&first, &db, Order::Rank, 9, &all),
-            search(&first, &web, Order::Alias, 9, &all),
-            search(&first, &web, Order::Rank, 8, &all),
-            search(&first, &web, Order::Rank, 9, &none),
+            search(&second, &web, Order::RANK, 9, &all),
+            search(&first, &db, Order::RANK, 9, &all),
+            search(&first, &web, Order::ALIAS, 9, &all),
+            search(&first, &web, Order::RANK, 8, &all),
+            search(&first, &web, Order::RANK, 9, &none),
         ] {
             assert!(!Arc::ptr_eq(&found, &other));
         }
-        assert_eq!(search(&first, &web, Order::Rank, 9, &none).matched, 0);
+        assert_eq!(search(&first, &web, Order::RANK, 9, &none).matched, 0);
     }
 
     /// Larger than small.
@@ -229,7 +265,7 @@ mod tests {
 
     fn sought(inventory: &Arc<Inventory>, text: &str) -> Sought {
         let query = Query::parse(text).unwrap();
-        let (order, patience, wanted) = (Order::Alias, Duration::ZERO, Wanted::Known);
+        let (order, patience, wanted) = (Order::ALIAS, Duration::ZERO, Wanted::Known);
         let question = Question { query: query.clone(), order, limit: 9, patience, wanted };
         Sought::new(inventory, &Arc::new(query), &question, &Arc::new(Visible::All))
     }
@@ -303,5 +339,30 @@ mod tests {
         drop(gate);
         // Equal searches at the same time are one.
         assert!(Arc::ptr_eq(&search.await.unwrap(), &other.join().unwrap()));
+    }
+
+    #[test]
+    fn time_and_alerts_are_part_of_the_key_where_they_matter() {
+        let cache = FoundCache::default();
+        let inventory = inventory("web");
+        let visible = Arc::new(Visible::All);
+        let search = |line: &str, millis, alerts: Option<&Arc<Fired>>| {
+            let query = Arc::new(Query::parse(line).unwrap());
+            let (patience, wanted) = (Duration::ZERO, Wanted::Known);
+            let question = Question { query: Query::default(), order: Order::RANK, limit: 9, patience, wanted };
+            let sought = Sought::new(&inventory, &query, &question, &visible);
+            let asked = Asked { question, query, after: None, now: Timestamp::from_millis(millis) };
+            cache.here(&sought.of(&asked, &"a".parse().unwrap()).knowing(alerts.map(Arc::clone)))
+        };
+        assert!(Arc::ptr_eq(&search("web", 1000, None), &search("web", 900_000, None)));
+        assert!(Arc::ptr_eq(&search("age:>1m", 1000, None), &search("age:>1m", 1999, None)));
+        assert!(!Arc::ptr_eq(&search("age:>1m", 1000, None), &search("age:>1m", 2000, None)));
+        let fired = [Arc::new(Fired::new(["1"])), Arc::new(Fired::new(["2"]))];
+        assert_eq!(search("alert:fired", 1000, None).matched, 0);
+        assert_eq!(search("-alert:fired", 1000, None).matched, 0);
+        assert_eq!(search("alert:fired", 1000, Some(&fired[0])).matched, 1);
+        assert_eq!(search("alert:fired", 1000, Some(&fired[1])).matched, 0);
+        assert_eq!(search("-alert:fired", 1000, Some(&fired[1])).rows[0].agent.alert_fired, Some(false));
+        assert!(Arc::ptr_eq(&search("web", 1000, Some(&fired[0])), &search("web", 9000, Some(&fired[0]))));
     }
 }

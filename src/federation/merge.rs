@@ -6,10 +6,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::cursor::Place;
 use super::{Question, SiteAnswer};
 use crate::clock::Timestamp;
 use crate::domain::{Completeness, Contribution, Outcome, SiteId};
-use crate::inventory::{Hit, compare_ids};
+use crate::inventory::{Hit, Order, compare_ids};
 
 /// One agent in a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// One for every site, by id.
     pub sites: Vec<Outcome>,
+    /// Where the next rows begin; `None` when there are no more.
+    pub next: Option<Place>,
 }
 
 impl Report {
@@ -50,6 +53,7 @@ impl Report {
 #[derive(Debug)]
 pub struct Merge {
     query: String,
+    order: Order,
     limit: usize,
     sites: BTreeMap<SiteId, SiteAnswer>,
 }
@@ -57,7 +61,8 @@ pub struct Merge {
 impl Merge {
     /// For a question's answers.
     pub fn new(question: &Question) -> Self {
-        Self { query: question.query.to_string(), limit: question.limit, sites: BTreeMap::new() }
+        let Question { query, order, limit, .. } = question;
+        Self { query: query.to_string(), order: *order, limit: *limit, sites: BTreeMap::new() }
     }
 
     /// Takes one site's answer.
@@ -67,7 +72,8 @@ impl Merge {
 
     /// The report of what came.
     pub fn finish(self) -> Report {
-        let mut report = Report { query: self.query, total: 0, stale_rows: 0, rows: Vec::new(), sites: Vec::new() };
+        let (rows, sites) = (Vec::new(), Vec::new());
+        let mut report = Report { query: self.query, total: 0, stale_rows: 0, rows, sites, next: None };
         for answer in self.sites.into_values() {
             let matched = answer.outcome.rows;
             report.total += matched;
@@ -76,16 +82,28 @@ impl Merge {
             report.sites.push(answer.outcome);
         }
         // Each site's rows are a sorted run, which this sort takes as such.
-        report.rows.sort_by(compare);
+        report.rows.sort_by(|a, b| compare(self.order, a, b));
         report.rows.truncate(self.limit);
+        let more = report.total > report.rows.len();
+        report.next = report.rows.last().filter(|_| more).map(Place::of);
+        report
+    }
+
+    /// The report of a page behind a place, for which one row more than `limit` was asked for.
+    pub(super) fn finish_page(self, limit: usize) -> Report {
+        let mut report = self.finish();
+        let more = report.rows.len() > limit;
+        report.rows.truncate(limit);
+        report.next = report.rows.last().filter(|_| more).map(Place::of);
         report
     }
 }
 
-fn compare(a: &Row, b: &Row) -> Ordering {
+/// The order of two rows of any sites.
+pub(super) fn compare(order: Order, a: &Row, b: &Row) -> Ordering {
     let by_site = || a.site.cmp(&b.site);
     let by_id = || compare_ids(&a.hit.agent.id, &b.hit.agent.id);
-    a.hit.key.cmp(&b.hit.key).then_with(by_site).then_with(by_id)
+    order.compare(a.hit.key.key(), b.hit.key.key(), by_site, by_id)
 }
 
 #[cfg(test)]
@@ -101,7 +119,7 @@ mod tests {
 
     fn question(limit: usize) -> Question {
         let query = Query::parse("a").unwrap();
-        Question { query, order: Order::Rank, limit, patience: Duration::from_secs(1), wanted: Wanted::Current }
+        Question { query, order: Order::RANK, limit, patience: Duration::from_secs(1), wanted: Wanted::Current }
     }
 
     fn answer(site: &str, contribution: Contribution, names: &[String], question: &Question) -> SiteAnswer {
@@ -111,12 +129,8 @@ mod tests {
             builder.agent(AgentText { id: &id, alias: name, name, address: "", system: "" }).unwrap();
         }
         let inventory = builder.finish(|_| None).unwrap();
-        let found = inventory.search(Request {
-            query: &question.query,
-            visible: &Visible::All,
-            order: question.order,
-            limit: question.limit,
-        });
+        let request = Request::new(&question.query, &Visible::All, Timestamp::from_secs(1));
+        let found = inventory.search(Request { order: question.order, limit: question.limit, ..request });
         let outcome = Outcome {
             site: site.parse().unwrap(),
             contribution,

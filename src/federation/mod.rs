@@ -9,7 +9,11 @@
 
 mod answers;
 mod call;
+mod cursor;
+mod explain;
+mod export;
 mod found;
+mod known;
 mod memory;
 mod merge;
 mod policy;
@@ -23,6 +27,9 @@ use std::time::Duration;
 
 pub use answers::Answers;
 pub use call::SiteAnswer;
+pub use cursor::{CursorError, Place};
+pub use explain::{Explanation, SiteExplained};
+pub use export::Export;
 pub use memory::{Held, Waiter};
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
@@ -116,17 +123,18 @@ impl View {
 
     /// Asks all sites at once: one answer for each.
     pub fn ask(&self, question: &Question) -> Answers {
-        Answers::of(self.calls(question), false)
+        Answers::of(self.calls(question, None), false)
     }
 
     /// Asks all sites at once: what is known of each first, then one answer for each that was waited for.
     pub fn stream(&self, question: &Question) -> Answers {
-        Answers::of(self.calls(question), true)
+        Answers::of(self.calls(question, None), true)
     }
 
     /// The question on its way to each site.
-    fn calls(&self, question: &Question) -> impl Iterator<Item = Call> {
-        let asked = Arc::new(Asked { query: Arc::new(question.query.clone()), question: question.clone() });
+    fn calls(&self, question: &Question, after: Option<Place>) -> impl Iterator<Item = Call> {
+        let (query, now) = (Arc::new(question.query.clone()), self.clock.now());
+        let asked = Arc::new(Asked { query, question: question.clone(), after, now });
         let deadline = Deadline::after(question.patience);
         self.seats.iter().map(move |(slot, visible)| Call {
             slot: Arc::clone(slot),
@@ -142,6 +150,18 @@ impl View {
     /// What is known of all sites, merged. Waits for no site and causes no read, whatever is wanted.
     pub async fn known(&self, question: &Question) -> Report {
         self.report(&Question { wanted: Wanted::Known, ..question.clone() }).await
+    }
+
+    /// Asks all sites for the rows behind a place, and waits for the merged answer. `total` is of all rows.
+    pub async fn page(&self, question: &Question, after: Place) -> Report {
+        // One row more tells whether there is another page.
+        let more = Question { limit: question.limit.saturating_add(1), ..question.clone() };
+        let mut answers = Answers::of(self.calls(&more, Some(after)), false);
+        let mut merge = Merge::new(&more);
+        while let Some(answer) = answers.next().await {
+            merge.fold(answer);
+        }
+        merge.finish_page(question.limit)
     }
 
     /// Asks all sites and waits for the merged answer.

@@ -86,7 +86,7 @@ fn federation(sites: &[(&str, usize)]) -> (Federation, watch::Sender<bool>) {
 
 fn question(text: &str, wanted: Wanted) -> Question {
     let query = Query::parse(text).unwrap();
-    Question { query, order: Order::Alias, limit: 3, patience: Duration::from_secs(2), wanted }
+    Question { query, order: Order::ALIAS, limit: 3, patience: Duration::from_secs(2), wanted }
 }
 
 async fn all_places(federation: &Federation) -> tokio::sync::OwnedSemaphorePermit {

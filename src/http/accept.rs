@@ -4,16 +4,33 @@ use axum::http::{HeaderMap, StatusCode, header};
 
 use super::problem::Problem;
 use super::stream;
+use crate::wire::Lines;
 
 /// The form of a search's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One report.
     Json,
-    /// All rows for a spreadsheet.
-    Csv,
+    /// A line for each of all rows.
+    Lines(Lines),
     /// A record per site as it answers.
     Stream,
+}
+
+/// The words for forms, for those who cannot set a header.
+const WORDS: &[(&str, Form)] = &[
+    ("json", Form::Json),
+    ("csv", Form::Lines(Lines::Csv)),
+    ("ndjson", Form::Lines(Lines::Ndjson)),
+    ("stream", Form::Stream),
+];
+
+/// The form of this name.
+pub(super) fn named(name: &str) -> Result<Form, Problem> {
+    WORDS.iter().find(|(word, _)| *word == name).map(|(_, form)| *form).ok_or_else(|| {
+        let words: Vec<_> = WORDS.iter().map(|(word, _)| *word).collect();
+        Problem::parameter("`format` is no form of the answer").remedy(format!("write one of {}", words.join(", ")))
+    })
 }
 
 /// The form that is liked best; JSON where nothing is said.
@@ -27,7 +44,7 @@ pub(super) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
             said = said || !kind.is_empty();
             let form = match kind.as_str() {
                 "application/json" | "application/*" | "*/*" => Form::Json,
-                "text/csv" => Form::Csv,
+                "text/csv" => Form::Lines(Lines::Csv),
                 stream::CONTENT_TYPE => Form::Stream,
                 _ => continue,
             };
@@ -64,7 +81,7 @@ mod tests {
             ("application/json;q=0.5, Application/X-NDJSON", Some(Form::Stream)),
             ("application/x-ndjson;q=0.2, application/json", Some(Form::Json)),
             ("application/x-ndjson;q=0", None),
-            ("text/csv", Some(Form::Csv)),
+            ("text/csv", Some(Form::Lines(Lines::Csv))),
             ("image/png", None),
         ] {
             assert_eq!(form(accept), expected, "{accept}");

@@ -8,6 +8,7 @@ mod accept;
 mod cookies;
 mod doors;
 mod edge;
+mod export;
 mod gate;
 mod health;
 mod login;
@@ -19,6 +20,7 @@ mod search;
 mod sites;
 mod states;
 mod stream;
+mod suggest;
 mod viewer;
 
 use std::any::Any;
@@ -75,7 +77,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/metrics", get(health::metrics))
         .route("/api/v1/search", get(search::search))
         .route("/api/v1/where", get(search::locate))
-        .route("/api/v1/suggest", get(search::suggest))
+        .route("/api/v1/suggest", get(suggest::suggest))
         .route("/api/v1/sites", get(sites::all))
         .route("/api/v1/sites/{site}", get(sites::one))
         .route("/api/v1/sites/{site}/probe", post(sites::probe))

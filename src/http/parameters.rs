@@ -12,14 +12,6 @@ use crate::inventory::Order;
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
 
-const SORTS: &[(&str, Order)] = &[
-    ("rank", Order::Rank),
-    ("status", Order::Status),
-    ("alias", Order::Alias),
-    ("name", Order::Name),
-    ("id", Order::Id),
-];
-
 /// The parameters of one request, each at most once.
 #[derive(Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -53,7 +45,7 @@ impl Parameters {
 
     /// How many rows.
     pub(super) fn limit(&self, form: Form) -> Result<usize, Problem> {
-        let (usual, most) = if form == Form::Csv { (usize::MAX, usize::MAX) } else { (ROWS, MOST_ROWS) };
+        let (usual, most) = if matches!(form, Form::Lines(_)) { (usize::MAX, usize::MAX) } else { (ROWS, MOST_ROWS) };
         let Some(text) = self.get("limit") else { return Ok(usual) };
         let number = text.parse().ok().filter(|number| (1..=most).contains(number));
         let up_to = if most == MOST_ROWS { format!("1 to {MOST_ROWS}") } else { "1 or more".to_owned() };
@@ -62,10 +54,26 @@ impl Parameters {
 
     /// Which rows come first.
     pub(super) fn order(&self) -> Result<Order, Problem> {
-        let Some(text) = self.get("sort") else { return Ok(Order::Rank) };
-        let names = || SORTS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let unknown = || Problem::parameter("`sort` is no order").remedy(format!("write one of {}", names()));
-        SORTS.iter().find(|(name, _)| *name == text).map(|(_, order)| *order).ok_or_else(unknown)
+        let Some(text) = self.get("sort") else { return Ok(Order::RANK) };
+        let words = || Order::words().collect::<Vec<_>>().join(", ");
+        text.parse().map_err(|_| {
+            Problem::parameter("`sort` is no order")
+                .remedy(format!("write one of {}, with a `-` before it for the other way round", words()))
+        })
+    }
+
+    /// Whether the answer is to be explained.
+    pub(super) fn explains(&self) -> Result<bool, Problem> {
+        self.flag("explain")
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(_) => Err(Problem::parameter(format!("`{name}` is neither 0 nor 1"))
+                .remedy(format!("write `{name}=1` or leave it"))),
+        }
     }
 
     /// How long the asker waits: what the configuration says, or less or more up to its `max_deadline`.
@@ -79,13 +87,7 @@ impl Parameters {
 
     /// How new the rows are wanted.
     pub(super) fn wanted(&self) -> Result<Wanted, Problem> {
-        let fresh = match self.get("fresh") {
-            None | Some("0") => false,
-            Some("1") => true,
-            Some(_) => {
-                return Err(Problem::parameter("`fresh` is neither 0 nor 1").remedy("write `fresh=1` or leave it"));
-            }
-        };
+        let fresh = self.flag("fresh")?;
         match (fresh, self.get("max_age")) {
             (false, None) => Ok(Wanted::Current),
             (true, None) => Ok(Wanted::Within(Duration::ZERO)),

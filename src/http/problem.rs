@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::query::QueryError;
+use crate::federation::CursorError;
 
 /// An error as answered.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ struct Fields {
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    byte: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sites: Option<Value>,
 }
 
@@ -42,6 +45,7 @@ impl Problem {
             detail: detail.into(),
             remedy: None,
             position: None,
+            byte: None,
             sites: None,
         };
         Self { status, headers: HeaderMap::new(), body: Box::new(body) }
@@ -83,7 +87,15 @@ impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_query", error.message).remedy(error.remedy);
         problem.body.position = Some(error.position);
+        problem.body.byte = Some(error.byte);
         problem
+    }
+}
+
+impl From<CursorError> for Problem {
+    fn from(error: CursorError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_cursor", error.to_string())
+            .remedy("write `next_cursor` of the last page, with the same `q` and `sort`; or begin again without it")
     }
 }
 

@@ -1,4 +1,4 @@
-//! `search`, `where` and `suggest`: one question to all sites the viewer may see.
+//! `search` and `where`: one question to all sites the viewer may see.
 
 use std::sync::Arc;
 
@@ -8,28 +8,22 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Shared;
-use super::accept::{Form, form};
+use super::accept::{self, Form};
+use super::export;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::stream;
 use super::viewer::Viewer;
-use crate::app::App;
 use crate::clock::Stopwatch;
 use crate::domain::{Completeness, Query};
-use crate::federation::{Question, Report, Wanted};
-use crate::inventory::Order;
+use crate::federation::{Place, Question, Report};
 use crate::wire;
 
 /// Says of every answer how many sites are in it.
 pub(super) const SITES: HeaderName = HeaderName::from_static("metaconsole-sites");
 
-/// Completions of one answer.
-const SUGGESTIONS: usize = 10;
-
-/// Looked through for completions: agents of several sites may have the same alias.
-const LOOKED_THROUGH: usize = 50;
-
-const OF_SEARCH: &[&str] = &["q", "limit", "cursor", "sort", "deadline", "max_age", "fresh", "require", "explain"];
+const OF_SEARCH: &[&str] =
+    &["q", "format", "limit", "cursor", "sort", "deadline", "max_age", "fresh", "require", "explain"];
 const OF_WHERE: &[&str] = &["name", "limit", "sort", "deadline", "max_age", "fresh", "require"];
 
 /// `GET /api/v1/search`
@@ -39,27 +33,49 @@ pub(super) async fn search(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let form = form(&headers)?;
     let parameters = Parameters::read(query.as_deref(), OF_SEARCH)?;
-    if form == Form::Stream && (parameters.get("cursor").is_some() || parameters.get("require").is_some()) {
+    let form = match parameters.get("format") {
+        Some(name) => accept::named(name)?,
+        None => accept::form(&headers)?,
+    };
+    suits(form, &parameters)?;
+    let query = Query::parse(parameters.get("q").unwrap_or(""))?;
+    somewhere(&query, &viewer)?;
+    let question = question(query, &parameters, form, &viewer)?;
+    let all = parameters.requires_all()?;
+    match form {
+        Form::Stream => Ok(stream::answer(shared, viewer, &question)),
+        Form::Lines(lines) => export::answer(shared, viewer, &question, lines, all).await,
+        Form::Json => {
+            let after = parameters.get("cursor").map(|cursor| Place::read(cursor, &question.query, question.order));
+            let asked = Asked { after: after.transpose()?, all, explain: parameters.explains()? };
+            answer(&shared, &viewer, &question, asked).await
+        }
+    }
+}
+
+/// What only some forms have.
+fn suits(form: Form, parameters: &Parameters) -> Result<(), Problem> {
+    let has = |name: &str| parameters.get(name).is_some();
+    if form == Form::Stream && (has("cursor") || has("require")) {
         return Err(Problem::parameter(
             "a stream shows rows before all sites have answered, so it has neither `cursor` nor `require`",
         )
         .remedy("leave them, or accept application/json"));
     }
-    for later in ["cursor", "explain"] {
-        if parameters.get(later).is_some() {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "not_yet", format!("`{later}` is not in this version"))
-                .remedy("leave it"));
-        }
+    if form != Form::Json && (has("cursor") || has("explain")) {
+        return Err(Problem::parameter("only JSON has `cursor` and `explain`; other forms have all rows at once")
+            .remedy("leave them, or accept application/json"));
     }
-    let query = Query::parse(parameters.get("q").unwrap_or(""))?;
-    somewhere(&query, &viewer)?;
-    let question = question(query, &parameters, form, &viewer)?;
-    match form {
-        Form::Stream => Ok(stream::answer(shared, viewer, &question)),
-        Form::Json | Form::Csv => answer(&shared, &viewer, &question, form, parameters.requires_all()?).await,
-    }
+    Ok(())
+}
+
+/// What a JSON answer may be asked besides.
+#[derive(Debug, Default)]
+struct Asked {
+    after: Option<Place>,
+    all: bool,
+    explain: bool,
 }
 
 /// `GET /api/v1/where`
@@ -69,7 +85,7 @@ pub(super) async fn locate(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let form = form(&headers)?;
+    let form = accept::form(&headers)?;
     if form == Form::Stream {
         let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "an exact name is not streamed");
         return Err(problem.remedy("accept application/json or text/csv, or stream a search"));
@@ -80,31 +96,11 @@ pub(super) async fn locate(
         return Err(Problem::parameter("`name` is missing").remedy("write the alias or name to look for"));
     }
     let question = question(Query::named(name), &parameters, form, &viewer)?;
-    answer(&shared, &viewer, &question, form, parameters.requires_all()?).await
-}
-
-#[derive(Debug, Serialize)]
-struct Suggestions<'a> {
-    query: String,
-    suggestions: Vec<&'a str>,
-}
-
-/// `GET /api/v1/suggest`: from what is known; reads no site.
-pub(super) async fn suggest(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let parameters = Parameters::read(query.as_deref(), &["q"])?;
-    let query = Query::half_typed(parameters.get("q").unwrap_or(""))?;
-    let patience = viewer.app.config.gateway.deadline;
-    let question = Question { query, order: Order::Rank, limit: LOOKED_THROUGH, patience, wanted: Wanted::Known };
-    let report = viewer.view.known(&question).await;
-    let mut suggestions: Vec<&str> = Vec::new();
-    for row in &report.rows {
-        let alias = row.hit.agent.alias.as_str();
-        if suggestions.len() < SUGGESTIONS && !suggestions.contains(&alias) {
-            suggestions.push(alias);
-        }
+    let all = parameters.requires_all()?;
+    match form {
+        Form::Lines(lines) => export::answer(shared, viewer, &question, lines, all).await,
+        Form::Json | Form::Stream => answer(&shared, &viewer, &question, Asked { all, ..Asked::default() }).await,
     }
-    let answer = json(&Suggestions { query: report.query.clone(), suggestions });
-    Ok(([(SITES, counted(report.completeness()))], answer).into_response())
 }
 
 fn question(query: Query, parameters: &Parameters, form: Form, viewer: &Viewer) -> Result<Question, Problem> {
@@ -127,25 +123,27 @@ fn somewhere(query: &Query, viewer: &Viewer) -> Result<(), Problem> {
         .remedy("see /api/v1/sites for those there are, and their tags"))
 }
 
-async fn answer(
-    shared: &Shared,
-    viewer: &Viewer,
-    question: &Question,
-    form: Form,
-    all: bool,
-) -> Result<Response, Problem> {
+async fn answer(shared: &Shared, viewer: &Viewer, question: &Question, asked: Asked) -> Result<Response, Problem> {
     let watch = Stopwatch::start();
-    let report = viewer.view.report(question).await;
-    shared.tally.answered(&report);
-    let record = report.completeness();
-    if all && !record.is_complete() {
-        return Err(not_met(&report));
-    }
-    let answer = match form {
-        Form::Csv => csv(&report, &viewer.app)?,
-        Form::Json | Form::Stream => json(&wire::answer(&report, watch.elapsed(), viewer.app.as_ref())),
+    let report = match asked.after {
+        None => viewer.view.report(question).await,
+        Some(place) => viewer.view.page(question, place).await,
     };
-    Ok(([(SITES, counted(record))], answer).into_response())
+    shared.tally.answered(&report);
+    let record = met(&report, asked.all)?;
+    let mut answer = wire::answer(&report, watch.elapsed(), viewer.app.as_ref());
+    answer.next_cursor = report.next.as_ref().map(|place| place.cursor(&question.query, question.order));
+    answer.explain = asked.explain.then(|| {
+        let explanation = viewer.view.explain(question, &report);
+        wire::explain(explanation, question.order.to_string(), &report, question.query.contradicts())
+    });
+    Ok(([(SITES, counted(record))], json(&answer)).into_response())
+}
+
+/// The completeness record; a problem where all sites are required and not all are there.
+pub(super) fn met(report: &Report, all: bool) -> Result<Completeness, Problem> {
+    let record = report.completeness();
+    if all && !record.is_complete() { Err(not_met(report)) } else { Ok(record) }
 }
 
 fn not_met(report: &Report) -> Problem {
@@ -174,16 +172,7 @@ pub(super) fn json(record: &impl Serialize) -> Response {
     }
 }
 
-fn csv(report: &Report, app: &App) -> Result<Response, Problem> {
-    let text = wire::csv(report, app).map_err(|_| unwritten())?;
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"agents.csv\""),
-    ];
-    Ok((headers, text).into_response())
-}
-
-fn unwritten() -> Problem {
+pub(super) fn unwritten() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
         .remedy("please report it with the request id")
 }

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE as CONTENT_TYPE_HEADER};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use tokio::time::Interval;
 
@@ -52,7 +53,7 @@ pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -
     let watch = Stopwatch::start();
     let look = tokio::time::interval_at(watch.instant() + LOOK_AGAIN, LOOK_AGAIN);
     let lines = Lines { answers, merge, viewer, watch, shared, look };
-    let body = Body::from_stream(futures_util::stream::unfold(lines, |lines| lines.next()));
+    let body = Body::from_stream(futures_util::stream::unfold(lines, |lines| lines.next()).fuse());
     let headers = [
         (CONTENT_TYPE_HEADER, CONTENT_TYPE),
         (CACHE_CONTROL, "no-store, no-transform"),

@@ -1,7 +1,8 @@
 //! What cannot be seen from outside: that a fault of ours is an answer, and what the log says of a request.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::body::Body;
@@ -35,9 +36,22 @@ fn shared() -> Arc<Shared> {
     Arc::new(Shared { gateway, tally: Tally::default() })
 }
 
-/// Keeps what the log is told.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// What the log was told by this test, which has its thread to itself.
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps what the log is told. One for all tests: whether an event is wanted is remembered for all threads together, so
+/// a log of one thread may never hear of it.
+struct Log;
+
+impl Log {
+    fn keep() {
+        // Another test may have been first.
+        let _ = tracing::subscriber::set_global_default(Self);
+        LINES.take();
+    }
+}
 
 struct Line(String);
 
@@ -63,7 +77,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(event.metadata().target().to_owned());
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.push(line.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -83,24 +97,22 @@ async fn ask(router: Router, target: &str) -> (StatusCode, String) {
 
 #[tokio::test]
 async fn a_fault_of_ours_is_a_problem_and_only_the_log_says_more() {
-    let log = Log::default();
-    let _told = tracing::subscriber::set_default(log.clone());
+    Log::keep();
     let router = dressed(Router::new().route("/broken", get(broken)), &shared());
     let (status, body) = ask(router, "/broken").await;
     let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &problem["code"]), (StatusCode::INTERNAL_SERVER_ERROR, &"internal".into()));
     assert!(!body.contains("on purpose"), "{body}");
-    let lines = log.0.lock().unwrap();
+    let lines = LINES.take();
     assert!(lines[0].contains("on purpose") && lines[1].contains("status=500"), "{lines:?}");
 }
 
 #[tokio::test]
 async fn the_log_has_a_line_for_each_request_without_what_was_looked_for() {
-    let log = Log::default();
-    let _told = tracing::subscriber::set_default(log.clone());
+    Log::keep();
     let (status, _) = ask(dressed(routes(), &shared()), "/api/v1/suggest?q=private").await;
     assert_eq!(status, StatusCode::OK);
-    let lines = log.0.lock().unwrap();
+    let lines = LINES.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     for word in
         ["metaconsole::access", "method=GET", "path=\"/api/v1/suggest\"", "status=200", " ms=", "id=id-1", "whole=true"]

@@ -12,12 +12,21 @@
 
 mod bits;
 mod builder;
+mod fired;
+mod hits;
+mod names;
+mod order;
+mod rank;
 mod search;
+mod selection;
 
 use std::collections::BTreeSet;
 
 pub use builder::{AgentText, Builder, Example, Full};
-pub use search::{Found, Hit, MatchClass, Order, Rank, Request, SortKey, compare_ids};
+pub use fired::Fired;
+pub use order::{After, Column, Key, MatchClass, Order, Rank, SortKey, UnknownOrder, compare_ids};
+pub use search::{Explained, Found, Hit, Request};
+pub use selection::Selection;
 
 use crate::clock::Timestamp;
 use crate::domain::{Agent, Status, StatusCounts};
@@ -243,6 +252,7 @@ impl Inventory {
             status: self.status.get(index).copied().unwrap_or(Status::NotInit),
             modules,
             last_contact: self.newest.get(index).copied().and_then(timestamp),
+            alert_fired: None,
         }
     }
 }
@@ -257,5 +267,7 @@ fn timestamp(secs: u32) -> Option<Timestamp> {
     (secs > 0).then(|| Timestamp::from_secs(i64::from(secs)))
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,25 @@
 //! An inventory against a plain list of agents, and what its edges do.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{Query, fold};
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_404_781);
+
+/// Every order, both ways round.
+fn orders() -> impl Iterator<Item = Order> {
+    Order::words().flat_map(|word| [word.parse().unwrap(), format!("-{word}").parse().unwrap()])
+}
+
+fn in_order(order: Order, a: &Hit, b: &Hit) -> bool {
+    let ids = || compare_ids(&a.agent.id, &b.agent.id);
+    order.compare(a.key.key(), b.key.key(), || Ordering::Equal, ids) == Ordering::Less
+}
 
 #[derive(Clone, Debug, Default)]
 struct Plain {
@@ -58,7 +72,7 @@ fn agent(id: u32, alias: &str, groups: &[&str]) -> Plain {
 
 fn found(inventory: &Inventory, line: &str, visible: &Visible, limit: usize) -> (usize, Vec<String>) {
     let query = Query::parse(line).unwrap();
-    let found = inventory.search(Request { query: &query, visible, order: Order::Rank, limit });
+    let found = inventory.search(Request { limit, ..Request::new(&query, visible, NOW) });
     assert_eq!(found.counts.total() as usize, found.matched);
     (found.matched, found.rows.into_iter().map(|hit| hit.agent.alias).collect())
 }
@@ -128,6 +142,18 @@ fn every_field_of_the_language_finds_its_own() {
         ("10.1.0.2", vec!["sw-core"]),
         ("sw cisco vias", vec!["sw-core"]),
         ("sw linux", vec![]),
+        ("alias:/^ñ.*[úu]$/", vec!["Ñandú"]),
+        ("alias:/^host/", vec![]),
+        ("name:/^host[0-9]$/,/x/ os:/^CISCO$/", vec!["sw-core"]),
+        ("-group:/^senal.*vias$/", vec!["Ñandú"]),
+        ("group:/servers|nothing/", vec!["Ñandú"]),
+        ("alias:sw,/^nandu$/", vec!["sw-core", "Ñandú"]),
+        ("age:>1m", vec!["sw-core", "Ñandú"]),
+        ("age:>2m", vec!["Ñandú"]),
+        ("age:<2m", vec!["sw-core"]),
+        ("-age:<2m", vec!["Ñandú"]),
+        ("alert:fired", vec![]),
+        ("-alert:fired", vec![]),
         ("corehost", vec![]),
     ] {
         assert_eq!(hits(&inventory, line), expected, "{line}");
@@ -164,6 +190,61 @@ fn ids_sort_as_numbers() {
     let mut ids = vec!["10", "9", "a", "009", "b1"];
     ids.sort_by(|a, b| compare_ids(a, b));
     assert_eq!(ids, ["009", "9", "10", "a", "b1"]);
+}
+
+#[test]
+fn alerts_that_are_not_known_fulfil_nothing_and_are_null() {
+    let inventory = Arc::new(build(&[agent(1, "a", &["Red"]), agent(2, "b", &["Blue"]), agent(3, "c", &["Red"])]));
+    let fired = Arc::new(Fired::new(["2", "3", "99"]));
+    let red = Visible::Groups(["Red".to_owned()].into());
+    for (line, alerts, visible, expected) in [
+        ("alert:fired", None, &Visible::All, vec![]),
+        ("-alert:fired", None, &Visible::All, vec![]),
+        ("alert:fired", Some(&fired), &Visible::All, vec![("b", Some(true)), ("c", Some(true))]),
+        ("-alert:fired", Some(&fired), &Visible::All, vec![("a", Some(false))]),
+        ("alert:fired", Some(&fired), &red, vec![("c", Some(true))]),
+        ("", None, &red, vec![("a", None), ("c", None)]),
+    ] {
+        let query = Query::parse(line).unwrap();
+        let request = Request { alerts, ..Request::new(&query, visible, NOW) };
+        let rows: Vec<Hit> = Selection::new(Arc::clone(&inventory), request).collect();
+        let found: Vec<_> = rows.iter().map(|hit| (hit.agent.alias.as_str(), hit.agent.alert_fired)).collect();
+        assert_eq!(found, expected, "{line}");
+        assert_eq!(inventory.search(request).rows, rows);
+    }
+}
+
+#[test]
+fn addresses_sort_as_numbers_and_ages_by_the_newest_value() {
+    let mut builder = Builder::new(9);
+    for (id, address, reported) in
+        [("1", "10.0.0.10", 5), ("2", "10.0.0.9", 0), ("3", "", 7), ("4", "::1", 6), ("5", "9.255.0.1", 7)]
+    {
+        let text = AgentText { id, alias: id, name: id, address, system: "" };
+        let agent = builder.agent(text).unwrap();
+        builder.module(agent, 1, Status::Normal, reported).unwrap();
+    }
+    let inventory = builder.finish(|_| None).unwrap();
+    let query = Query::parse("").unwrap();
+    for (sort, expected) in [("ip", "52143"), ("-ip", "34125"), ("age", "35412"), ("last_contact", "21435")] {
+        let order = sort.parse().unwrap();
+        let found = inventory.search(Request { order, ..Request::new(&query, &Visible::All, NOW) });
+        assert_eq!(found.rows.iter().map(|hit| hit.agent.id.as_str()).collect::<String>(), expected, "{sort}");
+    }
+}
+
+#[test]
+fn what_each_condition_let_through_is_told() {
+    let inventory = build(&[agent(1, "web", &["Red"]), agent(2, "web", &["Blue"]), agent(3, "db", &["Red"])]);
+    let query = Query::parse("web group:red").unwrap();
+    let explained = inventory.explain(Request::new(&query, &Visible::All, NOW));
+    assert_eq!((explained.visible, explained.terms), (3, vec![(2, 2), (2, 1)]));
+    let red = Visible::Groups(["Red".to_owned()].into());
+    let explained = inventory.explain(Request::new(&query, &red, NOW));
+    assert_eq!((explained.visible, explained.terms), (2, vec![(1, 1), (2, 1)]));
+    let known: Vec<_> = inventory.groups_like("e", &red).collect();
+    assert_eq!(known, ["Red"]);
+    assert_eq!(inventory.systems_like("", &Visible::Groups(BTreeSet::new())).count(), 0);
 }
 
 fn plain_agents() -> impl Strategy<Value = Vec<Plain>> {
@@ -205,9 +286,9 @@ proptest! {
         let expected: BTreeSet<String> = agents.iter().filter(|a| matches(a)).map(|a| a.id.to_string()).collect();
         let line = format!("{}\"{needle}\"", if negated { "-" } else { "" });
         let query = Query::parse(&line).unwrap();
-        for order in [Order::Rank, Order::Status, Order::Alias, Order::Name, Order::Id] {
-            let found = inventory.search(Request { query: &query, visible: &Visible::All, order, limit: 1000 });
-            prop_assert!(found.rows.is_sorted_by(|a, b| (&a.key, a.agent.id.len(), &a.agent.id) <= (&b.key, b.agent.id.len(), &b.agent.id)));
+        for order in orders() {
+            let found = inventory.search(Request { order, ..Request::new(&query, &Visible::All, NOW) });
+            prop_assert!(found.rows.is_sorted_by(|a, b| in_order(order, a, b)));
             let ids: BTreeSet<String> = found.rows.iter().map(|hit| hit.agent.id.clone()).collect();
             prop_assert_eq!(&ids, &expected);
             for hit in &found.rows {
@@ -215,5 +296,32 @@ proptest! {
                 prop_assert_eq!(hit.agent.status, worst.unwrap_or(Status::NotInit));
             }
         }
+    }
+
+    #[test]
+    fn pages_and_selections_are_the_search_cut_in_pieces(
+        agents in plain_agents(),
+        word in proptest::option::of("[abn.]"),
+        order in proptest::sample::select(orders().collect::<Vec<_>>()),
+        limit in 1usize..30,
+    ) {
+        let inventory = Arc::new(build(&agents));
+        let query = Query::parse(&word.unwrap_or_default()).unwrap();
+        let request = Request { order, ..Request::new(&query, &Visible::All, NOW) };
+        let whole = inventory.search(request);
+        let selection = Selection::new(Arc::clone(&inventory), request);
+        prop_assert_eq!(selection.len(), whole.matched);
+        prop_assert_eq!(&selection.collect::<Vec<_>>(), &whole.rows);
+        let mut walked: Vec<Hit> = Vec::new();
+        loop {
+            let after = walked.last().map(|hit| After { key: hit.key.key(), site: Ordering::Equal, id: &hit.agent.id });
+            let page = inventory.search(Request { limit, after, ..request });
+            prop_assert_eq!(page.matched, whole.matched);
+            if page.rows.is_empty() {
+                break;
+            }
+            walked.extend(page.rows);
+        }
+        prop_assert_eq!(walked, whole.rows);
     }
 }

@@ -231,7 +231,7 @@ impl Remote {
             What::Named(name) => pairs.append_pair("name", name),
         };
         let millis = |duration: Duration| format!("{}ms", duration.as_millis());
-        pairs.append_pair("sort", word(asked.order));
+        pairs.append_pair("sort", &asked.order.to_string());
         pairs.append_pair("limit", &asked.limit.to_string());
         pairs.append_pair("deadline", &millis(asked.patience));
         match asked.wanted {
@@ -263,16 +263,5 @@ impl Remote {
 
     fn nonsense(&self, why: &dyn fmt::Display) -> RemoteError {
         RemoteError::Nonsense(self.base.to_string(), why.to_string())
-    }
-}
-
-/// As the API writes an order.
-fn word(order: Order) -> &'static str {
-    match order {
-        Order::Rank => "rank",
-        Order::Status => "status",
-        Order::Alias => "alias",
-        Order::Name => "name",
-        Order::Id => "id",
     }
 }

@@ -90,7 +90,8 @@ impl Reader {
             query: summary.query.into_owned(),
             total: summary.total,
             stale_rows: summary.stale_rows,
-            rows: summary.order.iter().filter_map(of).collect(),
+            next: None,
+            rows: summary.order.iter().flatten().filter_map(of).collect(),
             sites: outcomes(summary.sites),
         }
     }
@@ -102,6 +103,7 @@ pub(super) fn report(answer: wire::Answer<'_>, links: &mut Links) -> Report {
         query: answer.query.into_owned(),
         total: answer.total,
         stale_rows: answer.stale_rows,
+        next: None,
         rows: answer.agents.into_iter().map(|agent| row(agent, links)).collect(),
         sites: outcomes(answer.sites),
     }
@@ -145,6 +147,7 @@ fn row(agent: wire::Agent<'_>, links: &mut Links) -> Row {
             groups: agent.groups.into_owned(),
             os: agent.os.into_owned(),
             status: agent.status,
+            alert_fired: agent.alert_fired,
             modules: agent.modules,
             last_contact: agent.last_contact,
         },

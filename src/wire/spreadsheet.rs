@@ -31,19 +31,25 @@ struct CsvRow<'a> {
     console: String,
 }
 
-/// A report as CSV.
-///
-/// # Errors
-/// None that a report in memory can cause.
-pub fn csv(report: &Report, linker: &dyn Linker) -> io::Result<String> {
-    let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+/// The names of the columns.
+pub(super) fn head() -> io::Result<Vec<u8>> {
+    let mut csv = writer();
     csv.write_record(CSV_HEAD).map_err(io::Error::other)?;
-    for row in &report.rows {
+    done(csv)
+}
+
+/// Some rows.
+pub(super) fn rows(rows: &[Row], linker: &dyn Linker) -> io::Result<Vec<u8>> {
+    let mut csv = writer();
+    for row in rows {
         csv.serialize(csv_row(row, linker)).map_err(io::Error::other)?;
     }
-    let bytes = csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
-    text.push_str(&format!("# Metaconsole-Sites: {}\n", report.completeness()));
+    done(csv)
+}
+
+/// The comment lines at the end: the completeness record.
+pub(super) fn end(report: &Report) -> String {
+    let mut text = format!("# Metaconsole-Sites: {}\n", report.completeness());
     for outcome in &report.sites {
         let word = outcome.contribution.as_str();
         if outcome.failure.is_none() && outcome.contribution == Contribution::Stale {
@@ -54,7 +60,15 @@ pub fn csv(report: &Report, linker: &dyn Linker) -> io::Result<String> {
             text.push_str(&format!("# {} {word}: {}: {message}\n", outcome.site, failure.error.code));
         }
     }
-    Ok(text)
+    text
+}
+
+fn writer() -> csv::Writer<Vec<u8>> {
+    csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new())
+}
+
+fn done(csv: csv::Writer<Vec<u8>>) -> io::Result<Vec<u8>> {
+    csv.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
 fn csv_row<'a>(row: &'a Row, linker: &dyn Linker) -> CsvRow<'a> {
@@ -69,7 +83,7 @@ fn csv_row<'a>(row: &'a Row, linker: &dyn Linker) -> CsvRow<'a> {
         groups: agent.groups.join("; "),
         os: &agent.os,
         status: agent.status.as_str(),
-        alert_fired: None,
+        alert_fired: agent.alert_fired,
         critical: modules.critical,
         warning: modules.warning,
         unknown: modules.unknown,

@@ -79,7 +79,7 @@ fn with_a_low_limit(sites: &[(String, Console)]) -> Config {
 }
 
 fn question(patience: Duration) -> Question {
-    Question { query: Query::parse("").unwrap(), order: Order::Rank, limit: 1000, patience, wanted: Wanted::Current }
+    Question { query: Query::parse("").unwrap(), order: Order::RANK, limit: 1000, patience, wanted: Wanted::Current }
 }
 
 async fn report(config: &Config, patience: Duration) -> Report {

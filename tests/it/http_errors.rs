@@ -19,40 +19,46 @@ async fn refused(served: &Served, answer: Answer, status: u16, code: &str) {
     assert_eq!(served.metric("metaconsole_answers_total").await, 0.0, "{problem}");
 }
 
+/// What is asked, and how it is refused.
+const REFUSED: &[(&str, u16, &str)] = &[
+    ("/nowhere", 404, "not_found"),
+    ("/api/v1/", 404, "not_found"),
+    ("/api/v1/sites/b", 404, "unknown_site"),
+    ("/api/v1/sites/%22%3Cb%3E", 404, "unknown_site"),
+    ("/api/v1/search?limit=0", 400, "bad_parameter"),
+    ("/api/v1/search?limit=1001", 400, "bad_parameter"),
+    ("/api/v1/search?limit=-1", 400, "bad_parameter"),
+    ("/api/v1/search?sort=best", 400, "bad_parameter"),
+    ("/api/v1/search?deadline=2", 400, "bad_parameter"),
+    ("/api/v1/search?deadline=0s", 400, "bad_parameter"),
+    ("/api/v1/search?max_age=soon", 400, "bad_parameter"),
+    ("/api/v1/search?fresh=yes", 400, "bad_parameter"),
+    ("/api/v1/search?fresh=1&max_age=1s", 400, "bad_parameter"),
+    ("/api/v1/search?require=most", 400, "bad_parameter"),
+    ("/api/v1/search?query=web", 400, "bad_parameter"),
+    ("/api/v1/search?q=a&q=b", 400, "bad_parameter"),
+    ("/api/v1/search?cursor=x", 400, "bad_cursor"),
+    ("/api/v1/search?explain=yes", 400, "bad_parameter"),
+    ("/api/v1/search?format=xml", 400, "bad_parameter"),
+    ("/api/v1/search?format=csv&explain=1", 400, "bad_parameter"),
+    ("/api/v1/search?sort=--id", 400, "bad_parameter"),
+    ("/api/v1/search?q=alias:/(/", 400, "bad_query"),
+    ("/api/v1/search?q=site:b", 400, "unknown_site"),
+    ("/api/v1/search?q=tag:b", 400, "unknown_site"),
+    ("/api/v1/search?q=stat:up", 400, "bad_query"),
+    ("/api/v1/where", 400, "bad_parameter"),
+    ("/api/v1/where?name=%20", 400, "bad_parameter"),
+    ("/api/v1/sites/%ff", 400, "bad_request"),
+    ("/api/v1/sites?q=x", 400, "bad_parameter"),
+    ("/api/v1/pulse?q=x", 400, "bad_parameter"),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mistake_has_its_code_and_no_site_is_asked() {
     let a = console(&["web-01"]);
     let served = Served::start(&Config::sites([("a", a.url())])).await;
-    for (target, status, code) in [
-        ("/nowhere", 404, "not_found"),
-        ("/api/v1/", 404, "not_found"),
-        ("/api/v1/sites/b", 404, "unknown_site"),
-        ("/api/v1/sites/%22%3Cb%3E", 404, "unknown_site"),
-        ("/api/v1/search?limit=0", 400, "bad_parameter"),
-        ("/api/v1/search?limit=1001", 400, "bad_parameter"),
-        ("/api/v1/search?limit=-1", 400, "bad_parameter"),
-        ("/api/v1/search?sort=best", 400, "bad_parameter"),
-        ("/api/v1/search?deadline=2", 400, "bad_parameter"),
-        ("/api/v1/search?deadline=0s", 400, "bad_parameter"),
-        ("/api/v1/search?max_age=soon", 400, "bad_parameter"),
-        ("/api/v1/search?fresh=yes", 400, "bad_parameter"),
-        ("/api/v1/search?fresh=1&max_age=1s", 400, "bad_parameter"),
-        ("/api/v1/search?require=most", 400, "bad_parameter"),
-        ("/api/v1/search?query=web", 400, "bad_parameter"),
-        ("/api/v1/search?q=a&q=b", 400, "bad_parameter"),
-        ("/api/v1/search?cursor=x", 400, "not_yet"),
-        ("/api/v1/search?explain=1", 400, "not_yet"),
-        ("/api/v1/search?q=site:b", 400, "unknown_site"),
-        ("/api/v1/search?q=tag:b", 400, "unknown_site"),
-        ("/api/v1/search?q=stat:up", 400, "bad_query"),
-        ("/api/v1/suggest?q=stat:up", 400, "bad_query"),
-        ("/api/v1/where", 400, "bad_parameter"),
-        ("/api/v1/where?name=%20", 400, "bad_parameter"),
-        ("/api/v1/sites/%ff", 400, "bad_request"),
-        ("/api/v1/sites?q=x", 400, "bad_parameter"),
-        ("/api/v1/pulse?q=x", 400, "bad_parameter"),
-    ] {
-        refused(&served, served.get(target).await, status, code).await;
+    for (target, status, code) in REFUSED {
+        refused(&served, served.get(target).await, *status, code).await;
     }
     let long = served.get(&format!("/api/v1/search?q={}", "x".repeat(10_000))).await;
     refused(&served, long, 400, "bad_query").await;

@@ -31,7 +31,7 @@ async fn the_answer_is_what_the_library_reports() {
     let app = served.gateway.app.load_full();
     let query = Query::parse("web").unwrap();
     let patience = Duration::from_secs(2);
-    let question = Question { query, order: Order::Name, limit: 5, patience, wanted: Wanted::Current };
+    let question = Question { query, order: Order::NAME, limit: 5, patience, wanted: Wanted::Current };
     let report = app.federation.everything().report(&question).await;
     let expected = serde_json::to_value(wire::answer(&report, Duration::ZERO, app.as_ref())).unwrap();
     assert_eq!(expected["total"], 2);

@@ -166,7 +166,7 @@ proptest! {
         viewers in prop::collection::vec(rights(), 1..4),
         text in prop::sample::select(vec!["", "web", "-web", "group:web", "-group:secret", "secret", "status:critical",
             "group:db,other web", "-status:critical", "-site:s1 web"]),
-        order in prop::sample::select(vec![Order::Rank, Order::Status, Order::Alias, Order::Id]),
+        order in prop::sample::select(vec![Order::RANK, Order::STATUS, Order::ALIAS, Order::ID]),
         limit in 1_usize..9,
     ) {
         let runtime: Runtime =
@@ -205,7 +205,7 @@ async fn nor_is_a_site_that_may_not_be_seen_read_for_it() {
     let all = federation(vec![(0, Grouped(Vec::new())), (1, Grouped(Vec::new()))], clock);
     let question = Question {
         query: Query::default(),
-        order: Order::Rank,
+        order: Order::RANK,
         limit: 9,
         patience: Duration::from_secs(2),
         wanted: Wanted::Current,

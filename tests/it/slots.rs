@@ -6,6 +6,7 @@ mod fake;
 mod leaving;
 mod model;
 mod schedule;
+mod walk;
 
 use std::collections::BTreeSet;
 

@@ -46,7 +46,7 @@ fn ids(ids: &[&str]) -> Vec<SiteId> {
 
 fn question() -> Question {
     let (query, patience) = (Query::parse("").unwrap(), Duration::from_secs(30));
-    Question { query, order: Order::Rank, limit: 9, patience, wanted: Wanted::Current }
+    Question { query, order: Order::RANK, limit: 9, patience, wanted: Wanted::Current }
 }
 
 async fn report(app: &App) -> Report {

@@ -1,15 +1,28 @@
 //! A search, understood once: what the words ask for, and a canonical form that means the same.
 //!
 //! Words are ANDed. A word or `"quoted phrase"` is a substring of alias, name, address, groups or OS, without
-//! regard to case or accents; `-word` excludes; `field:value` looks in one field, `field:a,b` takes either.
-//! A mistake is an error that names the position and the remedy, never a silent guess.
+//! regard to case or accents; `-word` excludes; `field:value` looks in one field, `field:a,b` takes either,
+//! `name:/regex/` matches a pattern. A mistake is an error that names the position and the remedy, never a silent guess.
+//!
+//! What is not known fulfils nothing: where a site's alerts are not known, neither `alert:fired` nor `-alert:fired`
+//! holds. An age is always known: an agent that never reported is old.
 
+mod age;
+mod contradiction;
+mod fields;
 mod parse;
-mod typing;
+mod partial;
+mod pattern;
+mod write;
 
 use std::fmt;
 
+pub use age::AgeBound;
+pub use fields::FIELD_NAMES;
 pub use parse::{MAX_QUERY_BYTES, QueryError};
+pub use partial::{Partial, Piece};
+pub use pattern::Pattern;
+pub use write::quoted;
 
 use super::agent::Status;
 use super::fold::fold;
@@ -18,6 +31,8 @@ use super::fold::fold;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Query {
     terms: Vec<Term>,
+    /// Follows from the terms.
+    contradicts: bool,
 }
 
 /// One condition; all of a query's must hold.
@@ -36,8 +51,8 @@ pub enum What {
     Text(String),
     /// A whole alias or name. Not part of the language: it is what `where` asks.
     Named(String),
-    /// A substring of one field.
-    In(TextField, Vec<String>),
+    /// A substring of one field, or a pattern that matches it.
+    In(TextField, Vec<Part>),
     /// One of these states.
     Status(Vec<Status>),
     /// One of these sites.
@@ -46,6 +61,19 @@ pub enum What {
     Tag(Vec<String>),
     /// In one of these networks, or an address that begins so.
     Ip(Vec<IpPattern>),
+    /// Within one of these ages.
+    Age(Vec<AgeBound>),
+    /// An alert has fired.
+    Alert,
+}
+
+/// A value of a text field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// Is in it.
+    Text(String),
+    /// Matches it.
+    Pattern(Pattern),
 }
 
 /// A text field of an agent, best first: a hit in the alias ranks above one in the OS.
@@ -78,17 +106,6 @@ impl Query {
         parse::parse(text).map(Self::of)
     }
 
-    /// Understands a line that somebody is still typing: without its last word, where that is not finished.
-    ///
-    /// # Errors
-    /// A mistake that no more letters would mend.
-    pub fn half_typed(text: &str) -> Result<Self, QueryError> {
-        Self::parse(text).or_else(|error| match typing::finished(text) {
-            Some(finished) => Self::parse(finished),
-            None => Err(error),
-        })
-    }
-
     /// Asks for the agents whose whole alias or name is this one, folded.
     pub fn named(name: &str) -> Self {
         Self::of(vec![Term { negated: false, what: What::Named(fold(name)) }])
@@ -116,7 +133,13 @@ impl Query {
     fn of(mut terms: Vec<Term>) -> Self {
         terms.sort();
         terms.dedup();
-        Self { terms }
+        let contradicts = contradiction::is_in(&terms);
+        Self { terms, contradicts }
+    }
+
+    /// Understands a line that is being typed. Nothing in it is a mistake.
+    pub fn parse_partial(text: &str) -> Partial {
+        partial::parse(text)
     }
 
     /// Its conditions.
@@ -124,8 +147,29 @@ impl Query {
         &self.terms
     }
 
-    /// Whether a site can have hits at all, by its id and tags alone. A site that cannot is not asked.
+    /// Whether an agent's place in the answer can change although nothing was read: it asks for an age.
+    pub fn depends_on_time(&self) -> bool {
+        self.terms.iter().any(|term| matches!(term.what, What::Age(_)))
+    }
+
+    /// Whether it needs to know which alerts have fired.
+    pub fn asks_alerts(&self) -> bool {
+        self.terms.iter().any(|term| term.what == What::Alert)
+    }
+
+    /// Whether its conditions exclude each other, so that no agent anywhere fulfils them.
+    pub fn contradicts(&self) -> bool {
+        self.contradicts
+    }
+
+    /// Whether a site can have hits at all, by its id and tags alone. A site that cannot is not asked. (Which states
+    /// its agents are in is not known without reading it, so `status:` rules a site out only where it contradicts
+    /// itself.)
     pub fn concerns(&self, site: &str, tags: &[String]) -> bool {
+        !self.contradicts && self.concerns_by_name(site, tags)
+    }
+
+    fn concerns_by_name(&self, site: &str, tags: &[String]) -> bool {
         self.terms.iter().all(|term| {
             let holds = match &term.what {
                 What::Site(ids) => ids.iter().any(|id| id == site),
@@ -143,12 +187,18 @@ impl fmt::Display for Query {
             if index > 0 {
                 f.write_str(" ")?;
             }
-            if term.negated {
-                f.write_str("-")?;
-            }
-            parse::write_term(&term.what, f)?;
+            write!(f, "{term}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.negated {
+            f.write_str("-")?;
+        }
+        write::term(&self.what, f)
     }
 }
 

@@ -1,13 +1,11 @@
-//! The search line to terms and back. Positions in errors count characters from 1.
+//! The search line to terms. Positions in errors count characters from 1, and bytes from 0.
 //!
 //! A quote opens a phrase only where a value begins; elsewhere it is a character like any other, so `5"disk` is a
-//! word. Inside a phrase `\"` is a quote and `\\` a backslash; outside, a backslash is itself (`DOMAIN\user`).
+//! word. Inside a phrase `\"` is a quote and `\\` a backslash; outside, a backslash is itself (`DOMAIN\user`). A slash
+//! opens a pattern only where the value of a text field begins; inside, `\/` is a slash.
 
-use std::fmt;
-
-use super::super::agent::Status;
-use super::super::fold::fold;
-use super::{IpPattern, Term, TextField, What};
+use super::fields::{self, Field};
+use super::{Term, What};
 
 /// A longer search line is refused.
 pub const MAX_QUERY_BYTES: usize = 4096;
@@ -15,12 +13,17 @@ pub const MAX_QUERY_BYTES: usize = 4096;
 /// More words or values than this are refused: each costs a pass over every inventory.
 const MAX_WORDS: usize = 64;
 
+/// More patterns than this are refused: they cost most.
+const MAX_PATTERNS: usize = 4;
+
 /// A mistake in a search line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("position {position}: {message}; {remedy}")]
 pub struct QueryError {
     /// The character it is about, from 1.
     pub position: usize,
+    /// The byte it is about, from 0.
+    pub byte: usize,
     /// What is wrong.
     pub message: String,
     /// What to write instead.
@@ -28,60 +31,49 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    fn new(position: usize, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { position, message: message.into(), remedy: remedy.into() }
+    pub(super) fn new(at: At, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { position: at.column, byte: at.byte, message: message.into(), remedy: remedy.into() }
     }
 }
 
+/// A place in the line.
 #[derive(Clone, Copy, Debug)]
-enum Field {
-    Text(TextField),
-    Status,
-    Site,
-    Tag,
-    Ip,
+pub(super) struct At {
+    pub(super) column: usize,
+    pub(super) byte: usize,
 }
 
-const FIELDS: &[(&str, Field)] = &[
-    ("alias", Field::Text(TextField::Alias)),
-    ("name", Field::Text(TextField::Name)),
-    ("ip", Field::Ip),
-    ("group", Field::Text(TextField::Group)),
-    ("os", Field::Text(TextField::Os)),
-    ("status", Field::Status),
-    ("site", Field::Site),
-    ("tag", Field::Tag),
-];
-
-/// Whether there is such a field.
-pub(super) fn is_field(name: &str) -> bool {
-    FIELDS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bare,
+    Quoted,
+    Pattern,
 }
-
-/// Words of the language that this version does not answer yet. Refused, so that nobody takes silence for "none".
-const LATER: &[&str] = &["age", "alert"];
 
 /// A value and where it begins.
-struct Value {
-    position: usize,
-    text: String,
-    quoted: bool,
+pub(super) struct Value {
+    pub(super) at: At,
+    pub(super) text: String,
+    pub(super) kind: Kind,
 }
 
 /// Reads the line character by character and knows the position.
 struct Cursor<'a> {
-    rest: std::iter::Peekable<std::str::Chars<'a>>,
-    position: usize,
+    rest: &'a str,
+    at: At,
     words: usize,
+    patterns: usize,
 }
 
 pub(super) fn parse(line: &str) -> Result<Vec<Term>, QueryError> {
     if line.len() > MAX_QUERY_BYTES {
         let message = format!("the search is {} bytes long, more than {MAX_QUERY_BYTES}", line.len());
-        let whole = line.char_indices().take_while(|(at, _)| *at < MAX_QUERY_BYTES).count();
-        return Err(QueryError::new(whole, message, "ask for less at once"));
+        let whole = line.get(..line.floor_char_boundary(MAX_QUERY_BYTES)).unwrap_or("");
+        let at = At { column: whole.chars().count() + 1, byte: whole.len() };
+        return Err(QueryError::new(at, message, "ask for less at once"));
     }
-    let mut cursor = Cursor { rest: line.chars().peekable(), position: 1, words: 0 };
+    let mut cursor = Cursor { rest: line, at: At { column: 1, byte: 0 }, words: 0, patterns: 0 };
     let mut terms = Vec::new();
     loop {
         cursor.skip_blanks();
@@ -93,13 +85,15 @@ pub(super) fn parse(line: &str) -> Result<Vec<Term>, QueryError> {
 }
 
 impl Cursor<'_> {
-    fn peek(&mut self) -> Option<char> {
-        self.rest.peek().copied()
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
     }
 
     fn next(&mut self) -> Option<char> {
-        self.position += 1;
-        self.rest.next()
+        let c = self.peek()?;
+        self.rest = self.rest.get(c.len_utf8()..).unwrap_or("");
+        self.at = At { column: self.at.column + 1, byte: self.at.byte + c.len_utf8() };
+        Some(c)
     }
 
     /// Counts a word or a value that begins here.
@@ -107,7 +101,7 @@ impl Cursor<'_> {
         self.words += 1;
         if self.words > MAX_WORDS {
             let message = format!("more than {MAX_WORDS} words and values");
-            return Err(QueryError::new(self.position, message, "ask for less at once"));
+            return Err(QueryError::new(self.at, message, "ask for less at once"));
         }
         Ok(())
     }
@@ -128,7 +122,7 @@ impl Cursor<'_> {
 
     fn term(&mut self) -> Result<Term, QueryError> {
         self.count()?;
-        let start = self.position;
+        let start = self.at;
         let negated = self.take('-');
         if negated && self.peek().is_none_or(char::is_whitespace) {
             return Err(QueryError::new(
@@ -139,8 +133,8 @@ impl Cursor<'_> {
         }
         let what = if self.peek() == Some('"') {
             let phrase = self.phrase()?;
-            self.end_of_phrase("")?;
-            text(phrase)?
+            self.end_of_value("", "a closing quote")?;
+            fields::text(&phrase)?
         } else {
             self.word_or_field()?
         };
@@ -149,19 +143,17 @@ impl Cursor<'_> {
 
     /// A quoted phrase; stands at its opening quote.
     fn phrase(&mut self) -> Result<Value, QueryError> {
-        let position = self.position;
+        let at = self.at;
         self.next();
         let mut text = String::new();
         loop {
             match self.next() {
-                Some('"') => {
-                    return Ok(Value { position, text, quoted: true });
-                }
+                Some('"') => return Ok(Value { at, text, kind: Kind::Quoted }),
                 Some('\\') if matches!(self.peek(), Some('"' | '\\')) => text.extend(self.next()),
                 Some(c) => text.push(c),
                 None => {
                     return Err(QueryError::new(
-                        position,
+                        at,
                         "this quote is never closed",
                         "add a `\"` behind the phrase, or write `\"\\\"\"` to find a quote",
                     ));
@@ -170,62 +162,92 @@ impl Cursor<'_> {
         }
     }
 
-    fn end_of_phrase(&mut self, also: &str) -> Result<(), QueryError> {
+    /// A pattern; stands at its opening slash. Escapes are kept for the engine.
+    fn pattern(&mut self, field: &str) -> Result<Value, QueryError> {
+        let at = self.at;
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            let message = format!("more than {MAX_PATTERNS} patterns");
+            return Err(QueryError::new(at, message, "join them: `/a|b/` matches either"));
+        }
+        self.next();
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                Some('/') => return Ok(Value { at, text, kind: Kind::Pattern }),
+                Some('\\') => {
+                    text.push('\\');
+                    text.extend(self.next());
+                }
+                Some(c) => text.push(c),
+                None => {
+                    let remedy = format!("add a `/` behind it, or write `{field}:\"/…\"` to find that text");
+                    return Err(QueryError::new(at, "this pattern is never closed", remedy));
+                }
+            }
+        }
+    }
+
+    fn end_of_value(&self, also: &str, end: &str) -> Result<(), QueryError> {
         match self.peek() {
             Some(c) if !c.is_whitespace() && !also.contains(c) => {
-                Err(QueryError::new(self.position, "text follows a closing quote", "put a blank between them"))
+                Err(QueryError::new(self.at, format!("text follows {end}"), "put a blank between them"))
             }
             _ => Ok(()),
         }
     }
 
     fn bare(&mut self, stop: &str) -> Value {
-        let position = self.position;
+        let at = self.at;
         let mut text = String::new();
         while let Some(c) = self.peek().filter(|c| !c.is_whitespace() && !stop.contains(*c)) {
             self.next();
             text.push(c);
         }
-        Value { position, text, quoted: false }
+        Value { at, text, kind: Kind::Bare }
     }
 
     fn word_or_field(&mut self) -> Result<What, QueryError> {
         let mut word = self.bare(":");
         if self.peek() != Some(':') {
-            return text(word);
+            return fields::text(&word);
         }
-        let lower = word.text.to_ascii_lowercase();
-        if let Some((name, field)) = FIELDS.iter().find(|(name, _)| *name == lower) {
+        if let Some((name, field)) = fields::named(&word.text) {
             self.next();
-            let values = self.values(name)?;
-            return field_term(name, *field, values);
+            let values = self.values(name, field)?;
+            return fields::term(field, &values);
         }
         let rest = self.bare("");
-        if let Some(name) = LATER.iter().find(|name| **name == lower) {
-            let message = format!("`{name}:` is not answered by this version");
-            return Err(QueryError::new(word.position, message, "leave it out"));
-        }
         let like_a_field = !word.text.is_empty() && word.text.chars().all(char::is_alphabetic);
         if like_a_field && !is_no_field(&word.text, &rest.text) {
-            return Err(unknown_field(&word, &lower, &rest.text));
+            return Err(fields::unknown(word.at, &word.text, &rest.text));
         }
         word.text.push_str(&rest.text);
-        text(word)
+        fields::text(&word)
     }
 
-    fn values(&mut self, field: &str) -> Result<Vec<Value>, QueryError> {
+    fn values(&mut self, name: &str, field: Field) -> Result<Vec<Value>, QueryError> {
         let mut values = Vec::new();
         loop {
-            let value = if self.peek() == Some('"') {
-                let phrase = self.phrase()?;
-                self.end_of_phrase(",")?;
-                phrase
-            } else {
-                self.bare(",")
+            let value = match (self.peek(), field) {
+                (Some('"'), _) => {
+                    let phrase = self.phrase()?;
+                    self.end_of_value(",", "a closing quote")?;
+                    phrase
+                }
+                (Some('/'), Field::Text(_)) => {
+                    let pattern = self.pattern(name)?;
+                    self.end_of_value(",", "a closing slash").map_err(|error| QueryError {
+                        remedy: format!("put a blank between them, write `\\/` for a slash in a pattern, or `{name}:\"/…\"` to find that text"),
+                        ..error
+                    })?;
+                    pattern
+                }
+                _ => self.bare(","),
             };
             if value.text.is_empty() {
-                let message = format!("`{field}:` has no value here");
-                return Err(QueryError::new(value.position, message, format!("write {}", example(field))));
+                let message = format!("`{name}:` has no value here");
+                return Err(QueryError::new(value.at, message, format!("write {}", fields::example(name))));
             }
             values.push(value);
             if !self.take(',') {
@@ -244,145 +266,9 @@ fn is_no_field(word: &str, rest: &str) -> bool {
     let is_port = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let is_drive = word.len() == 1 && after.starts_with(['\\', '/']);
     let is_hex = |part: &str| part.len() <= 4 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_address = rest.matches(':').count() >= 2 && is_hex(word) && after.split(':').all(is_hex);
-    is_port || is_drive || is_address || after.starts_with("//")
-}
-
-fn unknown_field(word: &Value, lower: &str, rest: &str) -> QueryError {
-    let near = FIELDS.iter().map(|(name, _)| (strsim::damerau_levenshtein(name, lower), name)).min();
-    let escaped = format!("{}{rest}", word.text).replace('\\', "\\\\").replace('"', "\\\"");
-    let quoted = if escaped.chars().count() > 60 {
-        "the text in quotes to find it".to_owned()
-    } else {
-        format!("`\"{escaped}\"` to find that text")
-    };
-    let remedy = match near {
-        // Of a short word two letters are too much to have mistyped.
-        Some((distance, name)) if distance <= 2 && distance * 2 < lower.chars().count() => {
-            format!("write `{name}:`, or {quoted}")
-        }
-        _ => {
-            let known: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
-            format!("known are {}; or write {quoted}", known.join(", "))
-        }
-    };
-    let shown: String = word.text.chars().take(40).collect();
-    QueryError::new(word.position, format!("unknown field `{shown}`"), remedy)
-}
-
-fn example(field: &str) -> &'static str {
-    match field {
-        "status" => "`status:critical` or `status:critical,warning`",
-        "ip" => "`ip:10.1.0.7`, `ip:10.1.` or `ip:10.1.0.0/16`",
-        "site" => "`site:madrid`",
-        "tag" => "`tag:production`",
-        _ => "`group:web` or `group:\"two words\"`",
-    }
-}
-
-fn folded(value: &Value) -> Result<String, QueryError> {
-    let text = fold(&value.text);
-    if text.is_empty() {
-        let message = if value.text.is_empty() { "an empty phrase" } else { "only accents, without a letter" };
-        return Err(QueryError::new(value.position, message, "write what to look for"));
-    }
-    Ok(text)
-}
-
-fn text(value: Value) -> Result<What, QueryError> {
-    folded(&value).map(What::Text)
-}
-
-fn field_term(name: &str, field: Field, values: Vec<Value>) -> Result<What, QueryError> {
-    Ok(match field {
-        Field::Text(field) => {
-            if let Some(regex) = values.iter().find(|v| !v.quoted && v.text.starts_with('/')) {
-                let message = "regular expressions are not answered by this version";
-                let remedy = format!("write `{name}:\"/…\"` to find that text");
-                return Err(QueryError::new(regex.position, message, remedy));
-            }
-            What::In(field, list(values, folded)?)
-        }
-        Field::Status => What::Status(list(values, status)?),
-        Field::Site => What::Site(list(values, folded)?),
-        Field::Tag => What::Tag(list(values, folded)?),
-        Field::Ip => What::Ip(list(values, ip)?),
-    })
-}
-
-fn list<T: Ord>(values: Vec<Value>, one: impl Fn(&Value) -> Result<T, QueryError>) -> Result<Vec<T>, QueryError> {
-    let mut list = values.iter().map(one).collect::<Result<Vec<T>, QueryError>>()?;
-    list.sort();
-    list.dedup();
-    Ok(list)
-}
-
-fn status(value: &Value) -> Result<Status, QueryError> {
-    let wanted = value.text.to_ascii_lowercase();
-    let known = Status::WORST_FIRST;
-    known.iter().find(|(word, _)| *word == wanted).map(|(_, status)| *status).ok_or_else(|| {
-        let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
-        let message = format!("`{}` is no status", value.text);
-        QueryError::new(value.position, message, format!("write one of {}", words.join(", ")))
-    })
-}
-
-fn ip(value: &Value) -> Result<IpPattern, QueryError> {
-    let text = value.text.as_str();
-    if let Ok(network) = text.parse::<ipnet::IpNet>() {
-        return Ok(IpPattern::Network(network.trunc()));
-    }
-    if let Ok(address) = text.parse::<std::net::IpAddr>() {
-        return Ok(IpPattern::Network(address.into()));
-    }
-    if text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'.' || b == b':') {
-        return Ok(IpPattern::Prefix(text.to_ascii_lowercase()));
-    }
-    let message = format!("`{text}` is no address");
-    Err(QueryError::new(value.position, message, format!("write {}", example("ip"))))
-}
-
-/// Writes a term so that parsing gives it back.
-pub(super) fn write_term(what: &What, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match what {
-        What::Text(text) => write_value(text, f),
-        What::Named(name) => write!(f, "=").and_then(|()| write_value(name, f)),
-        What::In(field, values) => {
-            let name = FIELDS
-                .iter()
-                .find(|(_, known)| matches!(known, Field::Text(text) if text == field))
-                .map_or("", |(name, _)| *name);
-            write_field(name, values.iter(), f)
-        }
-        What::Status(states) => write_field("status", states.iter().map(|s| s.as_str()), f),
-        What::Site(ids) => write_field("site", ids.iter(), f),
-        What::Tag(tags) => write_field("tag", tags.iter(), f),
-        What::Ip(patterns) => write_field("ip", patterns.iter().map(ToString::to_string), f),
-    }
-}
-
-fn write_field<T: AsRef<str>>(name: &str, values: impl Iterator<Item = T>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{name}")?;
-    for (index, value) in values.enumerate() {
-        f.write_str(if index == 0 { ":" } else { "," })?;
-        write_value(value.as_ref(), f)?;
-    }
-    Ok(())
-}
-
-fn write_value(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
-    if text.chars().all(plain) && !text.starts_with(['-', '/']) {
-        return f.write_str(text);
-    }
-    write!(f, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-impl fmt::Display for IpPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => write!(f, "{network}"),
-            Self::Prefix(prefix) => f.write_str(prefix),
-        }
-    }
+    // Without the zone or the length of a network behind it.
+    let bare = after.split(['%', '/']).next().unwrap_or("");
+    let is_address = rest.matches(':').count() >= 2 && is_hex(word) && bare.split(':').all(is_hex);
+    let is_mixed = format!("{word}:{bare}").parse::<std::net::Ipv6Addr>().is_ok();
+    is_port || is_drive || is_address || is_mixed || after.starts_with("//")
 }

@@ -311,9 +311,9 @@ fn matching(agents: &[Agent], ask: &Ask) -> Vec<Agent> {
 fn best(mut rows: Vec<Row>, ask: &Ask) -> Vec<Row> {
     rows.sort_by_key(|Row { site, agent, .. }| {
         let (severity, alias) = match ask.order {
-            Order::Status => (agent.status, agent.alias.as_str()),
-            Order::Alias => (Status::NotInit, agent.alias.as_str()),
-            Order::Id => (Status::NotInit, ""),
+            Order::STATUS => (agent.status, agent.alias.as_str()),
+            Order::ALIAS => (Status::NotInit, agent.alias.as_str()),
+            Order::ID => (Status::NotInit, ""),
             other => unreachable!("no schedule sorts by {other:?}"),
         };
         (std::cmp::Reverse(severity), alias.to_owned(), site.clone(), agent.id)

@@ -61,7 +61,7 @@ pub(crate) struct Ask {
 impl Ask {
     /// All agents, with so much patience.
     pub(crate) fn all(wanted: Wanted, patience: u64) -> Self {
-        Self { wanted, patience, stream: false, leaves_after: None, query: "", order: Order::Alias, limit: 100 }
+        Self { wanted, patience, stream: false, leaves_after: None, query: "", order: Order::ALIAS, limit: 100 }
     }
 
     pub(crate) fn question(&self) -> Question {
@@ -166,7 +166,7 @@ fn ask(chance: &mut Chance) -> Ask {
         stream: chance.percent(50),
         leaves_after: chance.percent(20).then(|| chance.pick(&[1, 51, 1001, 3001])),
         query: chance.pick(&["", "", "e", "web", "status:critical", "site:s0", "-site:s0"]),
-        order: chance.pick(&[Order::Alias, Order::Status, Order::Id]),
+        order: chance.pick(&[Order::ALIAS, Order::STATUS, Order::ID]),
         limit: chance.pick(&[1, 2, 100]),
     }
 }
