@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod delegation;
 pub mod demo;
 pub mod domain;
 pub mod federation;

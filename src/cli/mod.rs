@@ -1,10 +1,12 @@
 //! The command line: `serve`, `search`, `where`, `check`, `password`, `demo`. Data on stdout, words on stderr; a closed pipe is no error.
 
 mod ask;
+mod audit;
 mod check;
 mod demo;
 mod format;
 mod gateway;
+mod keys;
 mod out;
 mod password;
 mod serve;
@@ -69,6 +71,12 @@ enum Command {
     Check(CheckArgs),
     /// Make what `access` in the configuration needs: the hash of a password, or an API token with its hash.
     Password(PasswordArgs),
+    /// Keys of openings: new master keys, and what a site's verifier gets.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// The audit log: does its chain hold?
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Start a whole federation on loopback, with nothing installed: demo consoles, and the gateway in front.
     Demo(DemoArgs),
 }
@@ -264,6 +272,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         Command::Where(args) => ask::locate(args, environment).await,
         Command::Check(args) => check::check(args, environment).await,
         Command::Password(args) => password::password(args),
+        Command::Keys(what) => keys::keys(what, environment),
+        Command::Audit(what) => audit::audit(what),
         Command::Demo(args) => demo::demo(args, &program, environment).await,
         Command::Serve(args) => serve::serve(args, environment).await,
     }

@@ -20,6 +20,8 @@ const AREAS: &[Area] = &[
     Area { layer: 0, name: "domain", knows: &["secret", "clock"] },
     Area { layer: 1, name: "inventory", knows: &["clock", "domain"] },
     Area { layer: 1, name: "config", knows: &["secret", "domain"] },
+    Area { layer: 1, name: "audit", knows: &["clock", "domain"] },
+    Area { layer: 1, name: "delegation", knows: &["secret", "clock", "domain"] },
     // People: what they prove, and what they may.
     Area { layer: 2, name: "access", knows: &["secret", "clock", "domain", "inventory", "config"] },
     Area { layer: 2, name: "sites", knows: &["secret", "clock", "domain", "inventory", "config"] },
@@ -61,6 +63,8 @@ const AREAS: &[Area] = &[
             "clock",
             "telemetry",
             "domain",
+            "audit",
+            "delegation",
             "inventory",
             "config",
             "access",
@@ -101,13 +105,16 @@ const PLACES: &[Place] = &[
     ("csv", &["wire"]),
     ("regex", &["domain::query"]),
     ("regex_syntax", &["domain::query"]),
-    ("base64", &["federation::cursor"]),
+    ("base64", &["federation::cursor", "delegation"]),
     ("serde_saphyr", &["config"]),
     ("tokio_rustls", &["serve"]),
     ("argon2", &["access", "config"]),
     ("jsonwebtoken", &["access"]),
-    ("redb", &["access"]),
     ("rpassword", &["cli"]),
+    ("redb", &["access", "delegation"]),
+    ("hmac", &["access", "delegation"]),
+    ("hkdf", &["access", "delegation"]),
+    ("md5", &["delegation"]),
 ];
 
 /// Lines of a file without its tests stay under this.

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod bad_sites;
 mod command_line;
 mod config_errors;
@@ -25,6 +26,7 @@ mod http_pages;
 mod http_search;
 mod http_states;
 mod http_stream;
+mod keys;
 mod modules;
 mod nginx;
 mod odd_answers;
