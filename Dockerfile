@@ -8,6 +8,8 @@ FROM rust:1-slim-bookworm AS builder
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
+COPY assets assets
+COPY templates templates
 COPY src src
 RUN cargo build --release --locked --bin metaconsole
 

@@ -1,7 +1,7 @@
 //! Assembly: a checked configuration to a federation. The only file that names concrete adapters.
 //!
 //! A changed configuration makes a new [`App`] from the old one. Whoever still holds the old one finishes with it. What
-//! becomes of a site, in one place ([`reads_alike`]):
+//! becomes of a site, in one place (`reads_alike`):
 //!
 //! 1. Its settings are the same: its slot stays.
 //! 2. Only how it is called, grouped, linked or opened, how often it is read, how long a read may take and how long rows

@@ -31,8 +31,10 @@ const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Asked by pages on their own; extends no session.
 const BY_ITSELF: &[&str] = &["/api/v1/pulse"];
 
-/// Forms that carry their token in their body.
-const FORMS: &[&str] = &["/login", "/logout"];
+/// Whether a form is sent to this path: it carries its token in its body, and whoever reads that looks at it.
+fn takes_a_form(path: &str) -> bool {
+    matches!(path, "/login" | "/logout") || (path.starts_with("/sites/") && path.ends_with("/probe"))
+}
 
 /// Who a request is from.
 #[derive(Clone, Debug)]
@@ -127,7 +129,7 @@ fn from_elsewhere(method: &Method, headers: &HeaderMap) -> bool {
 fn unmeant(gateway: &Gateway, identity: &Identity, request: &Request) -> Option<Problem> {
     let Identity::Somebody(somebody) = identity else { return None };
     let live = somebody.live.as_ref().filter(|_| !request.method().is_safe())?;
-    if FORMS.contains(&request.uri().path()) {
+    if takes_a_form(request.uri().path()) {
         return None;
     }
     let token = request.headers().get(FORM_TOKEN).and_then(|token| token.to_str().ok()).unwrap_or("");

@@ -1,20 +1,15 @@
-//! For those who run the gateway: alive, ready, metrics, and a first page. None of them reads a site.
+//! For those who run the gateway: alive, ready, metrics. None of them reads a site.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 use super::metrics;
 use super::problem::Problem;
 use super::viewer::Viewer;
-
-/// `GET /`
-pub(super) async fn index(_viewer: Viewer) -> Html<&'static str> {
-    Html(include_str!("index.html"))
-}
 
 /// `GET /healthz`: the program runs.
 pub(super) async fn alive() -> &'static str {

@@ -63,10 +63,11 @@ fn onward(gateway: &Gateway, next: &str) -> String {
 }
 
 /// The fields of a form, each at most once.
-struct Form(Vec<(String, String)>);
+pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    async fn read(request: Request) -> Result<Self, Problem> {
+    /// From a request's body.
+    pub(super) async fn read(request: Request) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
         if kind.split(';').next().is_none_or(|kind| kind.trim() != "application/x-www-form-urlencoded") {
             let sentence = "this address takes a form";
@@ -86,7 +87,8 @@ impl Form {
         Ok(Self(fields))
     }
 
-    fn get(&self, name: &str) -> &str {
+    /// A field; empty where it is not there.
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 }

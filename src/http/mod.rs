@@ -14,6 +14,7 @@ mod health;
 mod login;
 mod me;
 mod metrics;
+mod pages;
 mod parameters;
 mod problem;
 mod search;
@@ -66,12 +67,12 @@ struct Shared {
 /// All routes.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let shared = Arc::new(Shared { gateway, tally: Tally::default() });
-    dressed(routes(), &shared)
+    pages::in_front(dressed(routes(), &shared), &shared)
 }
 
 fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/", get(health::index))
+        .merge(pages::routes())
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

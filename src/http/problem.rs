@@ -1,4 +1,7 @@
 //! Errors of ours as problem+json: a stable code, a sentence, and where it helps a remedy and a position.
+//! `pages/front.rs` shows them to persons as a page.
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,8 +20,9 @@ pub(super) struct Problem {
     body: Box<Fields>,
 }
 
+/// What an error says.
 #[derive(Debug, Serialize)]
-struct Fields {
+pub(super) struct Fields {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -108,6 +112,47 @@ impl IntoResponse for Problem {
         *response.headers_mut() = self.headers;
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.extensions_mut().insert(Arc::<Fields>::from(self.body));
         response
+    }
+}
+
+/// What a page shows of it.
+impl Problem {
+    /// What it says.
+    pub(super) fn fields(&self) -> &Fields {
+        &self.body
+    }
+}
+
+impl Fields {
+    /// The status in words.
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// The status.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The stable word.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What a person can do about it.
+    pub(super) fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
+    /// Where in the query, in characters from 1.
+    pub(super) fn position(&self) -> Option<usize> {
+        self.position
     }
 }

@@ -114,7 +114,7 @@ fn question(query: Query, parameters: &Parameters, form: Form, viewer: &Viewer) 
 }
 
 /// A site or tag that fits none the viewer may see: nothing would be found, which looks like all well.
-fn somewhere(query: &Query, viewer: &Viewer) -> Result<(), Problem> {
+pub(super) fn somewhere(query: &Query, viewer: &Viewer) -> Result<(), Problem> {
     let sites: Vec<_> =
         viewer.view.slots().map(|slot| (slot.plan().id.as_str(), slot.plan().tags.as_slice())).collect();
     let Some((field, value)) = query.nowhere(&sites).into_iter().next() else { return Ok(()) };

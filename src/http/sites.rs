@@ -42,7 +42,7 @@ pub(super) async fn one(
 /// How a probe went.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Probed {
+pub(super) enum Probed {
     /// A read ended while the asker waited.
     Read,
     /// It still runs.
@@ -71,7 +71,8 @@ pub(super) async fn probe(
     Ok(json(&Probe { probe, site: state(slot, &viewer.app) }))
 }
 
-async fn wait(slot: &Arc<Slot>, deadline: Deadline) -> Probed {
+/// Reads a site now, if it may be, and waits for that.
+pub(super) async fn wait(slot: &Arc<Slot>, deadline: Deadline) -> Probed {
     let Some(mut flight) = slot.look(Wanted::Probe).flight else { return Probed::NotStarted };
     match tokio::time::timeout_at(deadline.instant(), flight.wait()).await {
         Ok(()) => Probed::Read,

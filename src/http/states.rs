@@ -64,53 +64,53 @@ impl Word {
 #[derive(Debug, Serialize)]
 pub(super) struct State {
     pub(super) id: SiteId,
-    name: String,
-    tags: Vec<String>,
+    pub(super) name: String,
+    pub(super) tags: Vec<String>,
     pub(super) state: Word,
     /// Since when it works, or fails.
-    since: Option<Timestamp>,
+    pub(super) since: Option<Timestamp>,
     /// Whether a read runs.
-    reading: bool,
-    rows: Option<usize>,
-    as_of: Option<Timestamp>,
+    pub(super) reading: bool,
+    pub(super) rows: Option<usize>,
+    pub(super) as_of: Option<Timestamp>,
     age_ms: Option<u64>,
     /// Not older than this: current.
-    max_age_ms: u64,
+    pub(super) max_age_ms: u64,
     /// The distance of ordinary reads.
-    interval_ms: u64,
+    pub(super) interval_ms: u64,
     /// Until the next ordinary read may start; 0: now.
-    next_read_ms: u64,
+    pub(super) next_read_ms: u64,
     /// Until when it rests and why, where that is more than the configured distance.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rests: Option<String>,
-    latency: Option<Latency>,
+    pub(super) rests: Option<String>,
+    pub(super) latency: Option<Latency>,
     /// How far its clock is ahead of ours.
-    clock_skew_ms: Option<i64>,
+    pub(super) clock_skew_ms: Option<i64>,
     /// Version of its product.
-    version: Option<String>,
+    pub(super) version: Option<String>,
     /// Whole days until its certificate ends; below 0: it has.
-    certificate_days: Option<i64>,
+    pub(super) certificate_days: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Trouble>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     links: Links,
 }
 
 /// What reads took, of the last ones.
 #[derive(Debug, Serialize)]
-struct Latency {
-    p50_ms: u64,
-    p95_ms: u64,
+pub(super) struct Latency {
+    pub(super) p50_ms: u64,
+    pub(super) p95_ms: u64,
 }
 
 /// Why its last read failed.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Trouble {
-    code: ErrorCode,
-    message: String,
+    pub(super) code: ErrorCode,
+    pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-    since: Timestamp,
+    pub(super) remedy: Option<String>,
+    pub(super) since: Timestamp,
 }
 
 #[derive(Debug, Serialize)]

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::doors::{Identity, wants_page};
 use super::problem::Problem;
 use super::{Gateway, Shared, login};
+use crate::access::People;
 use crate::app::App;
 use crate::config::access::Permission;
 use crate::federation::{Slot, View};
@@ -20,6 +21,7 @@ pub(super) struct Viewer {
     pub(super) app: Arc<App>,
     pub(super) view: View,
     pub(super) identity: Identity,
+    people: Option<Arc<People>>,
 }
 
 /// The sites that may be searched.
@@ -52,6 +54,20 @@ impl Viewer {
             }
             _ => Ok(slot),
         }
+    }
+
+    /// Who this is, in a browser: their login, and what their forms carry.
+    pub(super) fn signed_in(&self) -> Option<(&str, String)> {
+        let Identity::Somebody(somebody) = &self.identity else { return None };
+        let live = somebody.live.as_ref()?;
+        Some((&live.login, self.people.as_ref()?.form_token(&live.id)))
+    }
+
+    /// Whether a form is one of this viewer's own. Without a session there is nothing that another page could use.
+    pub(super) fn form_fits(&self, token: &str) -> bool {
+        let Identity::Somebody(somebody) = &self.identity else { return true };
+        let Some(live) = &somebody.live else { return true };
+        self.people.as_ref().is_some_and(|people| people.form_fits(&live.id, token))
     }
 
     /// Whether this viewer sees every agent of every site: what is of the gateway as a whole is for them only.
@@ -104,7 +120,7 @@ impl FromRequestParts<Arc<Shared>> for Viewer {
             None => Identity::Anyone,
         };
         match view(&app, &identity) {
-            Ok(view) => Ok(Self { app, view, identity }),
+            Ok(view) => Ok(Self { app, view, identity, people: shared.gateway.people.clone() }),
             Err(problem) => Err(turned_away(problem, &parts.method, &parts.uri, &parts.headers, &app)),
         }
     }

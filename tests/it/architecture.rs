@@ -96,6 +96,7 @@ const PLACES: &[Place] = &[
     ("hyper_util", &["demo", "http", "serve"]),
     ("tower_http", &["http"]),
     ("arc_swap", &["http", "serve"]),
+    ("askama", &["http"]),
     ("notify", &["serve"]),
     ("tracing_subscriber", &["telemetry"]),
     ("tracing_appender", &["telemetry"]),

@@ -10,6 +10,7 @@
 mod architecture;
 mod audit;
 mod bad_sites;
+mod browser;
 mod command_line;
 mod config_errors;
 mod connections;

@@ -248,6 +248,12 @@ async fn a_session_that_is_there_twice_or_is_no_session_is_none() {
 /// site's colleague, a token for everything.
 const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/sites", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/sites/{site}", [401, 404, 404, 200, 200, 404, 200]),
+    ("POST", "/sites/{site}/probe", [401, 404, 404, 415, 415, 404, 303]),
+    ("GET", "/agents/{site}/{agent}", [401, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/wall", [401, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/assets/{version}/{name}", [404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/healthz", [200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/readyz", [200, 200, 200, 200, 200, 200, 200]),
     ("GET", "/metrics", [401, 403, 403, 403, 200, 403, 200]),
@@ -267,9 +273,9 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
 
 /// The routes as the router is built of them.
 fn routes() -> Vec<(String, String)> {
-    let source = std::fs::read_to_string("src/http/mod.rs").unwrap();
+    let sources = ["src/http/mod.rs", "src/http/pages/mod.rs"].map(|file| std::fs::read_to_string(file).unwrap());
     let mut routes = Vec::new();
-    for rest in source.split(".route(\"").skip(1) {
+    for rest in sources.concat().split(".route(\"").skip(1) {
         let (path, rest) = rest.split_once('"').unwrap();
         let handlers = rest.split_once('\n').unwrap().0;
         for (method, word) in
@@ -352,11 +358,20 @@ fn request(seed: u64) -> String {
     );
     let more =
         pick(17, &["", "&limit=1", "&sort=alias", "&fresh=1", "&require=all", "&deadline=1s", "&cursor=x", "&x=y"]);
-    match pick(0, &["search", "where", "suggest", "sites", "site", "pulse", "me", "metrics"]).as_str() {
+    match pick(
+        0,
+        &["search", "where", "suggest", "sites", "site", "pulse", "me", "metrics", "home", "page", "agent", "wall"],
+    )
+    .as_str()
+    {
         "search" => format!("/api/v1/search?q={word}{more}"),
         "where" => format!("/api/v1/where?name={word}{}", more.replace("&cursor=x", "")),
         "suggest" => format!("/api/v1/suggest?q={word}"),
         "site" => format!("/api/v1/sites/{site}"),
+        "home" => format!("/?q={word}&wait=1"),
+        "page" => format!("/sites/{site}"),
+        "agent" => format!("/agents/{site}/1"),
+        "wall" => "/wall".to_owned(),
         "pulse" => "/api/v1/pulse".to_owned(),
         "me" => "/api/v1/me".to_owned(),
         "metrics" => "/metrics".to_owned(),

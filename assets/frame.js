@@ -1,0 +1,150 @@
+// What every page has: the sites' pill and its pulse, the word when the gateway is lost, keys.
+
+import { announce, ago, ask, base, clock, make, shown, sitePage, siteSign } from './text.js';
+import './keys.js';
+
+const root = document.documentElement;
+root.classList.add('scripted');
+
+const BEAT = 5000;
+const PATIENCE = 4000;
+const at = (id) => document.getElementById(id);
+
+let lastGood = Date.now();
+let timer = 0;
+let running = null;
+let sites = null;
+
+/** Counts of sites by state, as last heard. */
+export let pulse = null;
+
+/** Tells the frame that the gateway has answered, whatever was asked. */
+export function heard() {
+  lastGood = Date.now();
+  at('lost').hidden = true;
+  root.classList.remove('is-lost');
+  document.title = document.title.replace(/^!! /, '');
+  restartWatch();
+}
+
+/** The banner that shows by itself when no script has run for a while: a style's clock, which needs none. */
+function restartWatch() {
+  const frozen = at('frozen');
+  frozen.classList.remove('watch');
+  void frozen.offsetWidth;
+  frozen.classList.add('watch');
+}
+
+function lost(why) {
+  const banner = at('lost');
+  banner.replaceChildren(
+    make('strong', {}, 'The gateway does not answer. '),
+    `What this page shows is from ${clock(lastGood)} or before. ${why} It asks again every 5 s.`,
+  );
+  banner.hidden = false;
+  root.classList.add('is-lost');
+  if (!document.title.startsWith('!! ')) document.title = `!! ${document.title}`;
+  restartWatch();
+  const summary = at('pill').firstElementChild;
+  summary.className = 'site failed';
+  at('pill-count').textContent = 'gateway lost';
+  at('pill-word').textContent = '';
+  at('pulse').textContent = `last heard ${clock(lastGood)}`;
+}
+
+function show(counts) {
+  const of = (state) => counts[state] ?? 0;
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const live = of('ok') + of('idle');
+  const [state, word] = [
+    [total === 0, 'none', 'no sites'],
+    [of('failed') > 0, 'failed', `${of('failed')} failed`],
+    [of('stale') > 0, 'stale', `${of('stale')} stale`],
+    [of('unread') > 0, 'unread', `${of('unread')} not read yet`],
+    [of('paused') > 0, 'paused', `${of('paused')} paused`],
+    [true, 'ok', 'all live'],
+  ].find(([holds]) => holds).slice(1);
+  const summary = at('pill').firstElementChild;
+  summary.className = `site ${state}`;
+  summary.title = `Sites: ${word}`;
+  at('pill-count').textContent = `${live}/${total} live`;
+  at('pill-word').textContent = word;
+}
+
+async function beat() {
+  clearTimeout(timer);
+  if (document.hidden || running) return;
+  running = new AbortController();
+  try {
+    const answer = await ask('api/v1/pulse', { patience: PATIENCE, signal: running.signal });
+    pulse = answer;
+    show(answer.sites);
+    heard();
+    at('pulse').textContent = `gateway heard ${clock(lastGood)}`;
+    document.dispatchEvent(new CustomEvent('pulse', { detail: answer }));
+    if (at('pill').open) list();
+  } catch (problem) {
+    if (problem?.code) lost(`It says: ${shown(problem.detail)}.`);
+    else lost('');
+  } finally {
+    running = null;
+    timer = setTimeout(beat, BEAT);
+  }
+}
+
+/** One line per site in the opened pill, worst first. */
+async function list() {
+  try {
+    sites = (await ask('api/v1/sites')).sites;
+  } catch {
+    return;
+  }
+  const order = ['failed', 'stale', 'unread', 'paused', 'idle', 'ok'];
+  sites.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.id.localeCompare(b.id));
+  const most = 60;
+  const lines = sites.slice(0, most).map((site) => {
+    const facts = [site.rows === null ? null : `${site.rows} agents`, site.as_of && `read ${ago(site.as_of)}`,
+      site.latency && `${site.latency.p50_ms} ms`].filter(Boolean).join(', ');
+    const why = site.error ? make('small', {}, `${shown(site.error.message)}, since ${clock(site.error.since)}`) : null;
+    return make('li', {}, siteSign(site.state), ' ', make('a', { href: sitePage(site.id) }, make('bdi', {}, shown(site.name))),
+      make('span', { className: 'faint' }, ` ${facts}`), why);
+  });
+  lines.push(make('li', {}, make('a', { href: `${base}sites` }, sites.length > most ? `All ${sites.length} sites` : 'More about them')));
+  at('pill-sites').replaceChildren(...lines);
+}
+
+at('pill').addEventListener('toggle', () => at('pill').open && list());
+document.addEventListener('session-ended', () => {
+  const banner = at('lost');
+  const here = location.pathname.replace(base, '/') + location.search;
+  banner.replaceChildren(
+    make('strong', {}, 'You are logged out. '),
+    make('a', { href: `${base}login?next=${encodeURIComponent(here)}` }, 'Log in again'),
+    '; your search is kept.',
+  );
+  banner.hidden = false;
+});
+document.addEventListener('click', (event) => {
+  for (const open of document.querySelectorAll('details[open]')) {
+    if (!open.contains(event.target)) open.open = false;
+  }
+});
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) {
+    clearTimeout(timer);
+    at('frozen').classList.remove('watch');
+  } else {
+    restartWatch();
+    beat();
+  }
+});
+addEventListener('online', beat);
+addEventListener('offline', () => lost('This machine is offline.'));
+at('clock').textContent = clock(Date.now());
+setInterval(() => {
+  at('clock').textContent = clock(Date.now());
+  // After sleep, or when the pulse itself is stuck.
+  if (!document.hidden && Date.now() - lastGood > BEAT + PATIENCE + 500 && !running) beat();
+}, 1000);
+restartWatch();
+beat();

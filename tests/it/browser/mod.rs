@@ -1,0 +1,11 @@
+//! The pages in a real Chromium: what people see, by keys and eyes, in front of real gateways and consoles.
+//!
+//! `scripts/test` installs what this needs. One browser at a time: a machine has few cores, and pages have clocks.
+
+mod access;
+mod driver;
+mod hostile;
+mod pages;
+mod pictures;
+mod search;
+mod subpath;
