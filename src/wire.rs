@@ -87,6 +87,9 @@ pub struct Told<'a> {
     /// Age of its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
+    /// When it was asked which alerts have fired; not there: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts_as_of: Option<Timestamp>,
     /// How long the request waited for it.
     pub took_ms: u64,
     /// Rows of its answer that could not be used.
@@ -312,6 +315,7 @@ fn told(outcome: &Outcome) -> Told<'_> {
         outcome: outcome.contribution,
         asked: outcome.asked,
         age_ms: outcome.age.map(millis),
+        alerts_as_of: outcome.alerts_as_of,
         took_ms: millis(outcome.took),
         lost: outcome.lost,
         error: outcome.failure.as_ref().map(|failure| Error {

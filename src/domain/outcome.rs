@@ -55,6 +55,8 @@ pub struct Outcome {
     pub rows: usize,
     /// How old its rows are; `None` without rows.
     pub age: Option<Duration>,
+    /// When it was asked which alerts have fired; `None`: not known, or nothing is shown of it.
+    pub alerts_as_of: Option<Timestamp>,
     /// How long this request waited for it.
     pub took: Duration,
     /// Why it is stale or failed.

@@ -4,21 +4,18 @@
 //! contributes is certain, its rows have still to be looked through.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
+use super::alerts::{AlertsLook, HeldAlerts};
 use super::cursor::Place;
 use super::found::{FoundCache, Sought};
 use super::memory::{Held, Waiter};
 use super::slot::{Look, Slot, Wanted};
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
-use crate::domain::{Contribution, ErrorCode, Failure, Outcome, Query, SiteError, SiteId, StatusCounts};
+use crate::domain::{Contribution, Failure, Outcome, Query, SiteError, SiteId, StatusCounts};
 use crate::inventory::{Found, Visible};
-
-/// A console takes so long to say that it refuses a login; whoever waits less hears nothing.
-const REFUSAL: Duration = Duration::from_secs(16);
 
 /// What one site answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +66,8 @@ pub(super) struct Due {
     failure: Option<Failure>,
     asked: bool,
     held: Option<(Held, Sought)>,
+    /// When the alerts were asked for that the rows are told with.
+    alerts_as_of: Option<Timestamp>,
     /// What was found before the wait.
     kept: Option<Kept>,
     then: Then,
@@ -85,9 +84,10 @@ enum Then {
     Unsaid(Wait),
 }
 
-/// A read that is waited for.
+/// Reads that are waited for.
 struct Wait {
-    waiter: Waiter,
+    rows: Option<Waiter>,
+    alerts: Option<Waiter>,
     /// Reads that had ended at the request's begin.
     reads: u64,
 }
@@ -95,6 +95,9 @@ struct Wait {
 /// Rows that were looked through.
 struct Kept {
     held: Held,
+    /// The knowledge of alerts they were found with, and its time.
+    alerts: Option<u64>,
+    alerts_as_of: Option<Timestamp>,
     found: Arc<Found>,
 }
 
@@ -114,7 +117,7 @@ pub(super) struct Done {
 
 /// When a slot was looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     /// Nothing was waited for.
     AtOnce,
     /// The read had ended, or the patience.
@@ -130,11 +133,16 @@ impl Call {
         }
         let mut look = self.slot.look(self.asked.question.wanted);
         let reads = look.reads;
-        let Some(waiter) = look.flight.take_if(|_| !look.satisfied) else {
-            return Begun::Due(Box::new(self.due(look, reads, Moment::AtOnce)));
-        };
-        let wait = Wait { waiter, reads };
-        let mut due = self.due(look, reads, Moment::AtOnce);
+        // After the rows: where both are to be read, the rows come first.
+        let needs_alerts = self.asked.query.asks_alerts();
+        let alerts = self.slot.look_alerts(needs_alerts && self.asked.question.wanted != Wanted::Known);
+        let alerts_read = alerts.flight.clone().filter(|_| needs_alerts && !alerts.current);
+        let wait = Wait { rows: look.flight.take_if(|_| !look.satisfied), alerts: alerts_read, reads };
+        let waits = wait.rows.is_some() || wait.alerts.is_some() && self.asked.question.wanted != Wanted::Known;
+        let mut due = self.due(look, alerts, reads, Moment::AtOnce);
+        if !waits {
+            return Begun::Due(Box::new(due));
+        }
         due.then = match &due.held {
             None => return Begun::Waits(due.call.wait(wait, None).boxed()),
             Some(_) if known_first => Then::Said(wait),
@@ -168,9 +176,11 @@ impl Call {
 
     async fn wait(self, mut wait: Wait, kept: Option<Kept>) -> Due {
         // Whether it ended or the patience did is seen in what the slot holds afterwards.
-        let _ = tokio::time::timeout_at(self.deadline.instant(), wait.waiter.wait()).await;
-        let look = self.slot.look(Wanted::Known);
-        let mut due = self.due(look, wait.reads, Moment::AfterWaiting);
+        for waiter in wait.rows.iter_mut().chain(&mut wait.alerts) {
+            let _ = tokio::time::timeout_at(self.deadline.instant(), waiter.wait()).await;
+        }
+        let (look, alerts) = (self.slot.look(Wanted::Known), self.slot.look_alerts(false));
+        let mut due = self.due(look, alerts, wait.reads, Moment::AfterWaiting);
         due.kept = kept;
         due
     }
@@ -179,66 +189,35 @@ impl Call {
     /// missing.
     fn not_concerned(self) -> Due {
         let (contribution, failure, held) = (Contribution::Cached, None, None);
-        Due { call: self, contribution, failure, asked: false, held, kept: None, then: Then::End }
+        Due { call: self, contribution, failure, asked: false, held, alerts_as_of: None, kept: None, then: Then::End }
     }
 
     /// What a look at the slot means, when `reads` had ended at the request's begin.
-    fn due(self, look: Look, reads: u64, moment: Moment) -> Due {
-        let (contribution, failure) = match &look.held {
+    fn due(self, look: Look, alerts: AlertsLook, reads: u64, moment: Moment) -> Due {
+        let (mut contribution, mut failure) = match &look.held {
             None => (Contribution::Failed, Some(self.without_rows(&look, reads, moment))),
             Some(_) if !look.current => (Contribution::Stale, self.why_stale(&look, moment)),
             Some(held) if held.read > reads => (Contribution::Fresh, None),
             Some(_) => (Contribution::Cached, None),
         };
-        let sought = |held: Held| {
-            let sought = Sought::new(&held.inventory, &self.asked.query, &self.asked.question, &self.visible);
-            // No site has been asked for its alerts.
-            let sought = sought.of(&self.asked, &self.slot.plan().id).knowing(None);
-            (held, sought)
-        };
-        let held = look.held.map(sought);
-        Due { call: self, contribution, failure, asked: true, held, kept: None, then: Then::End }
-    }
-
-    /// Rows that are merely old have no error, unless newer ones were waited for.
-    fn why_stale(&self, look: &Look, moment: Moment) -> Option<Failure> {
-        let waited = || look.flight.as_ref().filter(|_| moment == Moment::AfterWaiting);
-        look.failure.clone().or_else(|| waited().map(|flight| self.late(flight, moment)))
-    }
-
-    fn without_rows(&self, look: &Look, reads: u64, moment: Moment) -> Failure {
-        match (&look.failure, &look.flight) {
-            // It was heard, or it is not a matter of time at all: its settings are unusable, or it is paused.
-            (Some(failure), _) if look.reads > reads || self.slot.plan().site.is_err() => failure.clone(),
-            (Some(failure), Some(flight)) => {
-                let Failure { mut error, .. } = self.late(flight, moment);
-                error.message = format!("{}; its last read failed: {}", error.message, failure.error);
-                error.remedy = failure.error.remedy.clone().or(error.remedy);
-                // Since when it fails does not depend on who asks.
-                Failure { error, since: failure.since }
-            }
-            (Some(failure), None) => Failure { error: resting(&failure.error), since: failure.since },
-            (None, Some(flight)) => self.late(flight, moment),
-            (None, None) => {
-                let error = SiteError::new(ErrorCode::Timeout, "it has not been read yet");
-                Failure { error: error.remedy("search, which reads it"), since: look.begun }
-            }
+        let mut held = look.held;
+        // An ordinary question shows what is recent. One that asks for alerts has nothing better than what is old.
+        let needed = self.asked.query.asks_alerts();
+        let known = if needed { alerts.held.as_ref() } else { alerts.shown() }.cloned();
+        if needed && held.is_some() && !alerts.current {
+            let (worse, why) = self.without_alerts(&alerts, failure, moment);
+            (contribution, failure) = (worse, Some(why));
+            held = held.filter(|_| known.is_some());
         }
+        let alerts_as_of = held.as_ref().and(known.as_ref()).map(|known| known.as_of);
+        let held = held.map(|held| self.sought(held, known));
+        Due { call: self, contribution, failure, asked: true, held, alerts_as_of, kept: None, then: Then::End }
     }
 
-    /// A read that does not end, for whoever has waited or does not want to.
-    fn late(&self, flight: &Waiter, moment: Moment) -> Failure {
-        let patience = self.asked.question.patience;
-        let error = match moment {
-            Moment::AtOnce => SiteError::new(ErrorCode::Timeout, "its read has not ended yet"),
-            Moment::AfterWaiting => SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}")),
-        };
-        let error = if patience < REFUSAL {
-            error.remedy("allow more time; 16 s and more also show a refused login, which takes a console 15 s")
-        } else {
-            error.remedy("look at the site's load and its PHP error log, or allow more time")
-        };
-        Failure { error, since: flight.began }
+    fn sought(&self, held: Held, alerts: Option<HeldAlerts>) -> (Held, Sought) {
+        let sought = Sought::new(&held.inventory, &self.asked.query, &self.asked.question, &self.visible);
+        let sought = sought.of(&self.asked, &self.slot.plan().id).knowing(alerts.map(|alerts| alerts.fired));
+        (held, sought)
     }
 }
 
@@ -265,7 +244,7 @@ impl Due {
     pub(super) async fn elsewhere(self) -> Done {
         let Some((held, sought)) = &self.held else { return self.without() };
         // The same rows as before the wait, or other ones.
-        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.held.inventory.id() == held.inventory.id()) {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.is_of(held, sought)) {
             let found = Arc::clone(&kept.found);
             return self.with(found);
         }
@@ -285,7 +264,7 @@ impl Due {
                 self.failure = Some(Failure { error, since: self.call.clock.now() });
                 match self.kept.take() {
                     Some(kept) => {
-                        self.contribution = Contribution::Stale;
+                        (self.contribution, self.alerts_as_of) = (Contribution::Stale, kept.alerts_as_of);
                         let answer = self.call.answer(&self, Some((&kept.held, &kept.found)));
                         Done { answer: Some(answer), rest: None }
                     }
@@ -299,13 +278,16 @@ impl Due {
     }
 
     fn with(mut self, found: Arc<Found>) -> Done {
-        let Some((held, _)) = self.held.take() else { return self.without() };
+        let Some((held, sought)) = self.held.take() else { return self.without() };
         let then = std::mem::replace(&mut self.then, Then::End);
         let said = !matches!(then, Then::Unsaid(_));
         let mut answer = said.then(|| self.call.answer(&self, Some((&held, &found))));
         let rest = match then {
             Then::End => None,
-            Then::Said(wait) | Then::Unsaid(wait) => Some(self.call.wait(wait, Some(Kept { held, found })).boxed()),
+            Then::Said(wait) | Then::Unsaid(wait) => {
+                let kept = Kept { held, alerts: sought.alerts(), alerts_as_of: self.alerts_as_of, found };
+                Some(self.call.wait(wait, Some(kept)).boxed())
+            }
         };
         if let Some(answer) = &mut answer {
             answer.pending = rest.is_some();
@@ -324,6 +306,13 @@ impl Due {
     }
 }
 
+impl Kept {
+    /// Whether the same would be found again.
+    fn is_of(&self, held: &Held, sought: &Sought) -> bool {
+        self.held.inventory.id() == held.inventory.id() && self.alerts == sought.alerts()
+    }
+}
+
 impl Call {
     fn outcome(&self, due: &Due, held: Option<&Held>, rows: usize) -> Outcome {
         Outcome {
@@ -332,6 +321,7 @@ impl Call {
             asked: due.asked,
             rows,
             age: held.map(|held| held.as_of.until(self.clock.now())),
+            alerts_as_of: held.and(due.alerts_as_of),
             took: self.watch.elapsed(),
             failure: due.failure.clone(),
             warnings: held.map(|held| held.warnings.to_vec()).unwrap_or_default(),
@@ -351,10 +341,4 @@ impl Call {
         let counts = found.map(|(_, found)| found.counts).unwrap_or_default();
         SiteAnswer { outcome, pending: false, counts, rows }
     }
-}
-
-/// A site that failed a moment ago and is left alone for now: its own reason stays in the sentence.
-fn resting(error: &SiteError) -> SiteError {
-    let message = format!("not asked again yet, because of {}: {}", error.code, error.message);
-    SiteError { remedy: error.remedy.clone(), ..SiteError::new(ErrorCode::Backoff, message) }
 }

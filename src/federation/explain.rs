@@ -38,7 +38,9 @@ impl View {
             let concerned = question.query.concerns(plan.id.as_str(), &plan.tags);
             let held = if concerned { slot.look(Wanted::Known).held } else { None };
             let mut explained = held.map_or_else(Default::default, |held| {
-                held.inventory.explain(Request::new(&question.query, visible, self.clock.now()))
+                let alerts = slot.look_alerts(false).held.map(|held| held.fired);
+                let request = Request::new(&question.query, visible, self.clock.now());
+                held.inventory.explain(Request { alerts: alerts.as_ref(), ..request })
             });
             for (sum, (alone, left)) in explanation.terms.iter_mut().zip(&explained.terms) {
                 sum.1 += alone;

@@ -101,6 +101,11 @@ impl Sought {
         self
     }
 
+    /// A number of the knowledge of alerts it is made with.
+    pub(super) fn alerts(&self) -> Option<u64> {
+        self.key.alerts
+    }
+
     /// What is asked of the inventory, for at most so many rows.
     pub(super) fn request(&self, limit: usize) -> Request<'_> {
         let Key { query, visible, order, after, .. } = &self.key;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::alerts::Alerts;
 use super::policy::{Ended, History};
 use super::tally::{ReadTally, tell_change};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
@@ -32,6 +33,8 @@ pub(super) struct Memory {
     state: Mutex<State>,
     /// How many reads have ended.
     ended: watch::Sender<u64>,
+    /// How many reads of the alerts have.
+    pub(super) alerts_ended: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -44,6 +47,7 @@ pub(super) struct State {
     /// When reads began to go well, or to fail.
     pub(super) since: Option<Timestamp>,
     pub(super) skew_ms: Option<i64>,
+    pub(super) alerts: Alerts,
 }
 
 /// A read that runs.
@@ -88,7 +92,8 @@ impl Memory {
         let begun = clock.now();
         // A site that cannot be read at all has failed since now.
         let state = State { since: unusable.then_some(begun), ..State::default() };
-        Arc::new(Self { id, clock, begun, state: Mutex::new(state), ended: watch::Sender::new(0) })
+        let (ended, alerts_ended) = (watch::Sender::new(0), watch::Sender::new(0));
+        Arc::new(Self { id, clock, begun, state: Mutex::new(state), ended, alerts_ended })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -103,9 +108,7 @@ impl Memory {
 
     /// For the read that runs, if one does.
     pub(super) fn waiter(&self, state: &State) -> Option<Waiter> {
-        let waiter =
-            |flight: &Flight| Waiter { ended: self.ended.subscribe(), number: flight.number, began: flight.asked };
-        state.flight.as_ref().map(waiter)
+        state.flight.as_ref().map(|flight| flight.waiter(&self.ended))
     }
 
     /// Starts a read with a life of its own.
@@ -126,7 +129,7 @@ impl Memory {
             let result = tokio::time::timeout_at(deadline.instant(), site.inventory(deadline)).await;
             read.end(result.unwrap_or_else(|_| Err(late())));
         });
-        state.flight = Some(Flight { number, task: task.abort_handle(), asked, watch });
+        state.flight = Some(Flight::new(number, task.abort_handle(), asked, watch));
     }
 
     /// A read has ended.
@@ -170,9 +173,22 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Some(flight) = self.state().flight.take() {
-            flight.task.abort();
-        }
+        let (rows, alerts) = {
+            let mut state = self.state();
+            (state.flight.take(), state.alerts.flight.take())
+        };
+        rows.into_iter().chain(alerts).for_each(|flight| flight.task.abort());
+    }
+}
+
+impl Flight {
+    pub(super) fn new(number: u64, task: AbortHandle, asked: Timestamp, watch: Stopwatch) -> Self {
+        Self { number, task, asked, watch }
+    }
+
+    /// For its end, which this channel tells.
+    pub(super) fn waiter(&self, ended: &watch::Sender<u64>) -> Waiter {
+        Waiter { ended: ended.subscribe(), number: self.number, began: self.asked }
     }
 }
 
@@ -216,7 +232,7 @@ impl Drop for Read {
 }
 
 /// From 0 to 1, and another for every slot and read: the standard library's seeds are random.
-fn jitter(number: u64) -> f64 {
+pub(super) fn jitter(number: u64) -> f64 {
     let hash = RandomState::new().hash_one(number);
     f64::from(u32::try_from(hash >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

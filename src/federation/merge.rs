@@ -137,6 +137,7 @@ mod tests {
             asked: true,
             rows: found.matched,
             age: None,
+            alerts_as_of: None,
             took: Duration::ZERO,
             failure: None,
             warnings: Vec::new(),

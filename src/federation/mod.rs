@@ -7,6 +7,7 @@
 //! outcome with its reason. Dropping the answers drops only the waiting. `merge.rs` folds them, in whatever order they
 //! come, into one [`Report`].
 
+mod alerts;
 mod answers;
 mod call;
 mod cursor;
@@ -17,6 +18,7 @@ mod known;
 mod memory;
 mod merge;
 mod policy;
+mod reasons;
 mod slot;
 mod snapshot;
 mod tally;
@@ -25,6 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use alerts::{AlertsLook, HeldAlerts};
 pub use answers::Answers;
 pub use call::SiteAnswer;
 pub use cursor::{CursorError, Place};

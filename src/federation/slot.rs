@@ -121,6 +121,8 @@ impl Slot {
         };
         if let (None, Some(urgency), Ok(site)) = (&state.flight, urgency, &self.plan.site)
             && self.may_read(&state.history, urgency)
+            // Nobody waits for newer rows, and the site is busy with its alerts.
+            && !(satisfied && state.alerts.reading)
         {
             let life = self.plan.policy.life(&state.history);
             self.memory.start(state, site, life);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::alerts::AlertsLook;
 use super::memory::State;
 use super::policy::{Policy, Rest, Urgency};
 use super::slot::{Slot, Wanted};
@@ -16,6 +17,10 @@ const OVERDUE: Duration = Duration::from_secs(5);
 /// A site's state.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// What is known of its alerts.
+    pub alerts: AlertsLook,
+    /// Reads of its alerts that ended.
+    pub alert_reads: ReadTally,
     /// Agents known.
     pub agents: Option<usize>,
     /// When they were asked for.
@@ -53,6 +58,7 @@ impl Slot {
     pub fn snapshot(&self) -> Snapshot {
         let mut state = self.memory.state();
         let look = self.look_at(&mut state, Wanted::Known);
+        let alerts = self.look_alerts_at(&mut state, false);
         let policy = &self.plan().policy;
         let now = Stopwatch::start().instant();
         let not_before = policy.not_before(&state.history, Urgency::Ordinary);
@@ -62,6 +68,8 @@ impl Slot {
         costs.sort_unstable();
         let at = |share: usize| costs.get((costs.len() * share / 100).min(costs.len().saturating_sub(1))).copied();
         Snapshot {
+            alerts,
+            alert_reads: state.alerts.tally.clone(),
             agents: look.held.as_ref().map(|held| held.inventory.len()),
             as_of: look.held.as_ref().map(|held| held.as_of),
             reading: look.flight.is_some(),

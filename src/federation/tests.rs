@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::domain::{Contribution, ErrorCode, SiteError};
 use crate::inventory::{AgentText, Builder, Inventory};
-use crate::sites::{Detail, PlannedWork, Point, Reading, Site, Step};
+use crate::sites::{Detail, FiredReading, PlannedWork, Point, Reading, Site, Step};
 
 /// Answers at once, or never while its gate is closed.
 #[derive(Debug)]
@@ -34,6 +34,10 @@ impl Site for Sized {
             Ok(Reading { inventory: Arc::new(inventory(self.agents)), bytes: 0, skew_ms: None })
         }
         .boxed()
+    }
+
+    fn fired_alerts(&self, _: Deadline) -> BoxFuture<'_, Result<FiredReading, SiteError>> {
+        unreachable!("only inventories are read")
     }
 
     fn detail<'a>(&'a self, _: &'a str, _: &'a Inventory, _: Deadline) -> BoxFuture<'a, Result<Detail, SiteError>> {

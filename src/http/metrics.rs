@@ -199,6 +199,18 @@ const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "metaconsole_site_alert_reads_total",
+        kind: "counter",
+        help: "Reads of a site's alerts that ended, by result: ok, or the code of the error.",
+        write: |from, to| {
+            for (id, known) in &from.sites {
+                for (result, count) in &known.alert_reads.results {
+                    to.sample("", &[("site", id), ("result", result)], count);
+                }
+            }
+        },
+    },
+    Family {
         name: "metaconsole_site_read_seconds",
         kind: "summary",
         help: "What reads of a site took, well or not.",

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::{ErrorCode, SiteId};
-use crate::federation::{Slot, Snapshot};
+use crate::domain::{ErrorCode, Failure, SiteId};
+use crate::federation::{AlertsLook, Slot, Snapshot};
 use crate::sites::View;
 use crate::wire::{self, Linker as _, millis};
 
@@ -92,8 +92,38 @@ pub(super) struct State {
     pub(super) certificate_days: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Trouble>,
+    /// What is known of its alerts; not there while nobody has asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alerts: Option<Alerts>,
     pub(super) warnings: Vec<String>,
     links: Links,
+}
+
+/// What is known of a site's alerts, apart from its rows.
+#[derive(Debug, Serialize)]
+struct Alerts {
+    as_of: Option<Timestamp>,
+    age_ms: Option<u64>,
+    /// Not older than this: told.
+    max_age_ms: u64,
+    /// Whether a read of them runs.
+    reading: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Trouble>,
+}
+
+impl Alerts {
+    fn of(look: AlertsLook, now: Timestamp) -> Option<Self> {
+        let asked = look.held.is_some() || look.failure.is_some() || look.flight.is_some();
+        let as_of = look.held.map(|held| held.as_of);
+        asked.then(|| Self {
+            as_of,
+            age_ms: as_of.map(|as_of| millis(as_of.until(now))),
+            max_age_ms: millis(look.max_age),
+            reading: look.flight.is_some(),
+            error: look.failure.map(Trouble::of),
+        })
+    }
 }
 
 /// What reads took, of the last ones.
@@ -111,6 +141,12 @@ pub(super) struct Trouble {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) remedy: Option<String>,
     pub(super) since: Timestamp,
+}
+
+impl Trouble {
+    fn of(Failure { error, since }: Failure) -> Self {
+        Self { code: error.code, message: error.message, remedy: error.remedy, since }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -155,12 +191,8 @@ pub(super) fn state(slot: &Arc<Slot>, app: &App) -> State {
         clock_skew_ms: known.skew_ms,
         version: known.about.version,
         certificate_days: known.about.certificate_ends.map(|ends| days(app.clock().now(), ends)),
-        error: known.failure.map(|failure| Trouble {
-            code: failure.error.code,
-            message: failure.error.message,
-            remedy: failure.error.remedy,
-            since: failure.since,
-        }),
+        error: known.failure.map(Trouble::of),
+        alerts: Alerts::of(known.alerts, app.clock().now()),
         warnings,
         links: Links {
             own: format!("{base}api/v1/sites/{id}"),

@@ -120,6 +120,7 @@ fn outcome(site: SiteId, rows: usize, told: wire::Told<'_>) -> Outcome {
         asked: told.asked,
         rows,
         age: told.age_ms.map(Duration::from_millis),
+        alerts_as_of: told.alerts_as_of,
         took: Duration::from_millis(told.took_ms),
         failure: told.error.map(|error| Failure {
             error: SiteError {

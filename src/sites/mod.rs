@@ -17,12 +17,15 @@ use url::Url;
 
 use crate::clock::{Deadline, Timestamp};
 use crate::domain::{SiteError, Status};
-use crate::inventory::Inventory;
+use crate::inventory::{Fired, Inventory};
 
 /// One monitoring installation, read through its own API.
 pub trait Site: Send + Sync + fmt::Debug {
     /// All agents in one complete read, by the cheapest way the product has.
     fn inventory(&self, deadline: Deadline) -> BoxFuture<'_, Result<Reading, SiteError>>;
+
+    /// Which agents have a fired alert, in one complete read. It may cost the site more than its inventory.
+    fn fired_alerts(&self, deadline: Deadline) -> BoxFuture<'_, Result<FiredReading, SiteError>>;
 
     /// One agent's modules with values, worst first, live. `inventory` tells which modules it has.
     fn detail<'a>(
@@ -74,6 +77,13 @@ pub struct Reading {
     pub bytes: u64,
     /// How far the site's clock is ahead of ours (behind: negative), in milliseconds, where it tells.
     pub skew_ms: Option<i64>,
+}
+
+/// What one read of a site's alerts gave.
+#[derive(Debug)]
+pub struct FiredReading {
+    /// The agents with a fired alert, as far as the account sees them: all others have none.
+    pub fired: Arc<Fired>,
 }
 
 /// A site whose newest value is older stands still: its data server, or its database's clock.

@@ -110,6 +110,7 @@ async fn metrics_have_exactly_the_documented_names() {
     b.faults().add(Fault::Crash);
     let served = Served::start(&Config::sites([("a", a.url()), ("b", b.url())])).await;
     served.get("/api/v1/search?deadline=20s").await;
+    served.get("/api/v1/search?q=alert:fired+site:a&deadline=20s").await;
     served.get("/nowhere").await;
     served.gateway.reload_error.store(Some(std::sync::Arc::new("line 3: a mistake".to_owned())));
     let page = served.get("/metrics").await.text;
@@ -139,12 +140,13 @@ async fn metrics_have_exactly_the_documented_names() {
     for line in [
         "metaconsole_site_reads_total{site=\"a\",result=\"ok\"} 1",
         "metaconsole_site_reads_total{site=\"b\",result=\"bad_answer\"} 1",
+        "metaconsole_site_alert_reads_total{site=\"a\",result=\"ok\"} 1",
         "metaconsole_site_agents{site=\"a\"} 2",
         "metaconsole_site_state{site=\"b\",state=\"failed\"} 1",
         "metaconsole_site_state{site=\"b\",state=\"ok\"} 0",
         "metaconsole_degraded_answers_total{reason=\"bad_answer\"} 1",
         "metaconsole_request_seconds_count{route=\"none\",status=\"404\"} 1",
-        "metaconsole_request_seconds_count{route=\"/api/v1/search\",status=\"200\"} 1",
+        "metaconsole_request_seconds_count{route=\"/api/v1/search\",status=\"200\"} 2",
         "metaconsole_config_reload_failed 1",
     ] {
         assert!(page.lines().any(|other| other == line), "{line} is not in {page}");

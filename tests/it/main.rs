@@ -7,6 +7,7 @@
     reason = "a test fails by panicking; clippy.toml allows it only inside the test functions themselves"
 )]
 
+mod alerts;
 mod architecture;
 mod audit;
 mod bad_sites;

@@ -10,8 +10,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use metaconsole::clock::{Clock, Deadline, Timestamp};
 use metaconsole::domain::{Query, SiteError, Status};
 use metaconsole::federation::{FIRST_LIFE, Federation, Merge, Plan, Policy, Question, Report, Slot, View, Wanted};
-use metaconsole::inventory::{AgentText, Builder, Inventory, Order, Visible};
-use metaconsole::sites::{self, Detail, PlannedWork, Point, Reading, Site, Step};
+use metaconsole::inventory::{AgentText, Builder, Fired, Inventory, Order, Visible};
+use metaconsole::sites::{self, Detail, FiredReading, PlannedWork, Point, Reading, Site, Step};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -50,6 +50,13 @@ impl Site for Grouped {
     fn inventory(&self, _: Deadline) -> BoxFuture<'_, Result<Reading, SiteError>> {
         let inventory = Arc::new(self.inventory());
         async move { Ok(Reading { inventory, bytes: 0, skew_ms: None }) }.boxed()
+    }
+
+    fn fired_alerts(&self, _: Deadline) -> BoxFuture<'_, Result<FiredReading, SiteError>> {
+        // Every agent with an even number.
+        let fired = self.0.iter().map(|(id, _)| *id).filter(|id| id % 2 == 0).map(|id| id.to_string());
+        let fired = Arc::new(Fired::new(fired));
+        async move { Ok(FiredReading { fired }) }.boxed()
     }
 
     fn detail<'a>(&'a self, _: &'a str, _: &'a Inventory, _: Deadline) -> BoxFuture<'a, Result<Detail, SiteError>> {
@@ -165,7 +172,7 @@ proptest! {
         sites in prop::collection::vec(things(), 3),
         viewers in prop::collection::vec(rights(), 1..4),
         text in prop::sample::select(vec!["", "web", "-web", "group:web", "-group:secret", "secret", "status:critical",
-            "group:db,other web", "-status:critical", "-site:s1 web"]),
+            "group:db,other web", "-status:critical", "-site:s1 web", "alert:fired", "-alert:fired group:web"]),
         order in prop::sample::select(vec![Order::RANK, Order::STATUS, Order::ALIAS, Order::ID]),
         limit in 1_usize..9,
     ) {

@@ -1,5 +1,6 @@
 //! The slots, proved: what they answer against a model, and how often they read, in paused time. See `slots/`.
 
+mod alerts;
 mod counts;
 mod edges;
 mod fake;

@@ -166,7 +166,8 @@ impl Decoder {
     }
 }
 
-fn no_list(host: &str) -> SiteError {
+/// Something else than the list.
+pub(super) fn no_list(host: &str) -> SiteError {
     SiteError::new(ErrorCode::BadAnswer, format!("the answer of {host} is not the list that was asked for"))
         .remedy("look whether a console of a known version answers there")
 }
@@ -323,7 +324,8 @@ impl Tree {
     }
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether it is a number, as ids are.
+pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 

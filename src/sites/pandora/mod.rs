@@ -4,8 +4,10 @@
 //! - `api.rs`: how a request travels. `answer.rs`: what an answer is, by its content.
 //! - `rows.rs` cuts a long answer into rows, `inventory.rs` reads them.
 //! - `systems.rs`: names of operating systems. `planned.rs`: planned work. Both read seldom.
+//! - `alerts.rs`: which alerts have fired.
 //! - `modules.rs`: one agent's modules, a module's series. `probe.rs`: `check`. `link.rs`: the console's views.
 
+mod alerts;
 mod answer;
 mod api;
 mod inventory;
@@ -30,7 +32,7 @@ use self::systems::Systems;
 use self::version::Version;
 use super::decoding::{Decoding, INLINE};
 use super::http::{Answer, Clients, Http};
-use super::{About, Detail, PlannedWork, Point, Reading, Site, Step, StepResult, View};
+use super::{About, Detail, FiredReading, PlannedWork, Point, Reading, Site, Step, StepResult, View};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::config;
 use crate::domain::{ErrorCode, SiteError};
@@ -110,6 +112,17 @@ impl Pandora {
         Ok(Reading { inventory: Arc::new(inventory), bytes, skew_ms })
     }
 
+    async fn fired_at(&self, root: usize, deadline: Deadline) -> Result<FiredReading, SiteError> {
+        let op = Op::new("all_agents").json().other(alerts::FILTER);
+        let mut answer = self.api.rows(root, &op, deadline).await?;
+        let mut decoder = alerts::Decoder::new(self.max_agents, &answer.host, &answer.content_type, self.api.login());
+        // Each piece is small, and others have their turn between two.
+        while let Some(chunk) = answer.chunk().await? {
+            decoder.feed(&chunk)?;
+        }
+        decoder.finish()
+    }
+
     /// All agents without the names of their systems; bytes, host and clock skew of the answer.
     async fn list(&self, root: usize, deadline: Deadline) -> Result<(Builder, u64, String, Option<i64>), SiteError> {
         let op = Op::new("tree_agents").json().other(FIELDS);
@@ -139,6 +152,11 @@ impl Pandora {
 impl Site for Pandora {
     fn inventory(&self, deadline: Deadline) -> BoxFuture<'_, Result<Reading, SiteError>> {
         self.read(deadline).boxed()
+    }
+
+    fn fired_alerts(&self, deadline: Deadline) -> BoxFuture<'_, Result<FiredReading, SiteError>> {
+        let ask = |root, deadline| self.fired_at(root, deadline).boxed();
+        async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 
     fn detail<'a>(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use metaconsole::clock::{Deadline, Stopwatch, Timestamp};
 use metaconsole::domain::{ErrorCode, SiteError, Status};
-use metaconsole::inventory::{AgentText, Builder, Inventory};
-use metaconsole::sites::{Detail, PlannedWork, Point, Reading, Site, Step, View};
+use metaconsole::inventory::{AgentText, Builder, Fired, Inventory};
+use metaconsole::sites::{Detail, FiredReading, PlannedWork, Point, Reading, Site, Step, View};
 use tokio::time::Instant;
 use url::Url;
 
@@ -80,12 +80,30 @@ pub(crate) struct Fake {
     pub(crate) reads: Mutex<Vec<(u64, Behaviour)>>,
     /// One more for each read in progress.
     pub(crate) live: Arc<()>,
+    /// What its alerts do when they are read; its agents are those with a fired one.
+    pub(crate) alerts: Mutex<Behaviour>,
+    /// When each read of the alerts began, and how many other reads were in progress.
+    pub(crate) alert_reads: Mutex<Vec<(u64, usize)>>,
 }
 
 impl Fake {
     pub(crate) fn new(behaviour: Behaviour, time: Time) -> Arc<Self> {
-        let behaviour = Arc::new(Mutex::new(behaviour));
-        Arc::new(Self { behaviour, time, reads: Mutex::default(), live: Arc::default() })
+        Self::living(Arc::new(Mutex::new(behaviour)), time, Arc::default())
+    }
+
+    /// As part of a run that counts all reads in progress.
+    pub(crate) fn living(behaviour: Arc<Mutex<Behaviour>>, time: Time, live: Arc<()>) -> Arc<Self> {
+        let (alerts, alert_reads) = (Mutex::new(Behaviour::well(0)), Mutex::default());
+        Arc::new(Self { behaviour, time, reads: Mutex::default(), live, alerts, alert_reads })
+    }
+
+    pub(crate) fn behave_with_alerts(&self, behaviour: Behaviour) {
+        *self.alerts.lock().unwrap() = behaviour;
+    }
+
+    /// When its alerts were read.
+    pub(crate) fn alert_starts(&self) -> Vec<u64> {
+        self.alert_reads.lock().unwrap().iter().map(|(start, _)| *start).collect()
     }
 
     pub(crate) fn behave(&self, behaviour: Behaviour) {
@@ -101,13 +119,18 @@ impl Fake {
     }
 
     async fn read(&self, behaviour: Behaviour) -> Result<Reading, SiteError> {
+        let agents = self.agents(behaviour).await?;
+        Ok(Reading { inventory: Arc::new(inventory(&agents)), bytes: 0, skew_ms: None })
+    }
+
+    async fn agents(&self, behaviour: Behaviour) -> Result<Vec<Agent>, SiteError> {
         let _live = Arc::clone(&self.live);
         if behaviour.after > 0 {
             self.time.until(self.time.now() + behaviour.after).await;
         }
         match behaviour.end {
             End::Hang => std::future::pending().await,
-            End::Agents(agents) => Ok(Reading { inventory: Arc::new(inventory(&agents)), bytes: 0, skew_ms: None }),
+            End::Agents(agents) => Ok(agents),
             End::Fail(code) => Err(SiteError::new(code, "as told")),
             // As a panic, without its words on standard error.
             End::Panic => std::panic::resume_unwind(Box::new("as told")),
@@ -116,7 +139,7 @@ impl Fake {
 }
 
 fn inventory(agents: &[Agent]) -> Inventory {
-    let mut builder = Builder::new(1000);
+    let mut builder = Builder::new(10_000);
     for agent in agents {
         let id = agent.id.to_string();
         let text = AgentText { id: &id, alias: &agent.alias, name: &agent.alias, address: "", system: "" };
@@ -133,8 +156,18 @@ impl Site for Fake {
         self.read(behaviour).boxed()
     }
 
+    fn fired_alerts(&self, _: Deadline) -> BoxFuture<'_, Result<FiredReading, SiteError>> {
+        let behaviour = self.alerts.lock().unwrap().clone();
+        self.alert_reads.lock().unwrap().push((self.time.now(), self.running()));
+        async move {
+            let ids = self.agents(behaviour).await?.into_iter().map(|agent| agent.id.to_string());
+            Ok(FiredReading { fired: Arc::new(Fired::new(ids)) })
+        }
+        .boxed()
+    }
+
     fn detail<'a>(&'a self, _: &'a str, _: &'a Inventory, _: Deadline) -> BoxFuture<'a, Result<Detail, SiteError>> {
-        unreachable!("a slot reads inventories only")
+        unreachable!("a slot reads inventories and alerts only")
     }
 
     fn series<'a>(
@@ -144,19 +177,19 @@ impl Site for Fake {
         _: Timestamp,
         _: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
-        unreachable!("a slot reads inventories only")
+        unreachable!("a slot reads inventories and alerts only")
     }
 
     fn planned_work(&self, _: Deadline) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>> {
-        unreachable!("a slot reads inventories only")
+        unreachable!("a slot reads inventories and alerts only")
     }
 
     fn probe<'a>(&'a self, _: &'a mut (dyn FnMut(Step) + Send), _: Deadline) -> BoxFuture<'a, ()> {
-        unreachable!("a slot reads inventories only")
+        unreachable!("a slot reads inventories and alerts only")
     }
 
     fn link(&self, _: View<'_>) -> Url {
-        unreachable!("a slot reads inventories only")
+        unreachable!("a slot reads inventories and alerts only")
     }
 }
 

@@ -226,7 +226,7 @@ pub(crate) async fn run(schedule: &Schedule, twins: bool) -> Seen {
     let live = Arc::new(());
     let made = |behaviour: &Arc<Mutex<Behaviour>>| {
         let (behaviour, live) = (Arc::clone(behaviour), Arc::clone(&live));
-        Arc::new(Fake { behaviour, time, reads: Mutex::default(), live })
+        Fake::living(behaviour, time, live)
     };
     let behaviours: Vec<_> = schedule.sites.iter().map(|(_, first)| Arc::new(Mutex::new(first.clone()))).collect();
     let mut fakes: Vec<Vec<Arc<Fake>>> = behaviours.iter().map(|behaviour| vec![made(behaviour)]).collect();
