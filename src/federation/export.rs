@@ -53,8 +53,14 @@ impl View {
             sources.extend(source);
         }
         let (order, report) = (question.order, merge.finish());
-        // To sort a million rows takes a second: not on the network's threads.
-        let heads = tokio::task::spawn_blocking(move || sources.into_iter().filter_map(|s| head(order, s)).collect());
+        // To sort a million rows takes a second: not on the network's threads, and one export after the other, or many
+        // at once would take the processors from everybody's searches. Whoever leaves gives up their turn.
+        let turn = Arc::clone(&self.found.exports).acquire_owned().await;
+        let heads = tokio::task::spawn_blocking(move || {
+            let heads = sources.into_iter().filter_map(|source| head(order, source)).collect();
+            drop(turn);
+            heads
+        });
         let heads: Vec<_> = match heads.await {
             Ok(heads) => heads,
             // A fault of ours is one of this request, not a report that lacks rows.

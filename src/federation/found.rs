@@ -48,6 +48,8 @@ const ROW_EFFORT: usize = 5;
 pub(super) struct FoundCache {
     found: Cache<Key, Arc<Found>>,
     pub(super) places: Arc<Semaphore>,
+    /// Turns of exports, whose rows are all sorted.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 /// Everything an answer depends on.
@@ -165,7 +167,7 @@ impl Default for FoundCache {
         let found = Cache::builder().max_capacity(MAX_BYTES).weigher(weight).time_to_idle(IDLE).build();
         // One fewer than there are processors leaves the async workers their share.
         let places = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
-        Self { found, places: Arc::new(Semaphore::new(places)) }
+        Self { found, places: Arc::new(Semaphore::new(places)), exports: Arc::new(Semaphore::new(1)) }
     }
 }
 

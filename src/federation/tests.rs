@@ -208,3 +208,20 @@ async fn a_thousand_small_sites_are_looked_through_here_with_turns_for_others() 
     assert!(turns.load(std::sync::atomic::Ordering::Relaxed) >= effort / SMALL, "{turns:?} turns");
     other.abort();
 }
+
+#[tokio::test]
+async fn exports_are_sorted_one_after_the_other_and_hold_up_no_search() {
+    let (federation, _gate) = federation(&[("large", SMALL + 1)]);
+    let view = federation.everything();
+    view.report(&question("", Wanted::Current)).await;
+    let turn = Arc::clone(&federation.found.exports).acquire_owned().await.unwrap();
+    let all = question("", Wanted::Known);
+    let mut export = Box::pin(view.export(&all));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut export).await;
+    assert!(early.is_err(), "it did not wait for its turn");
+    assert_eq!(view.report(&question("7", Wanted::Known)).await.rows.len(), 3);
+    // Who leaves gives up their turn.
+    drop(export);
+    drop(turn);
+    assert_eq!(view.export(&all).await.count(), 3);
+}

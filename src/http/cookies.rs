@@ -47,6 +47,11 @@ fn set(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
+/// Whether an answer sets the session's cookie, or takes it.
+pub(super) fn sets_session(headers: &HeaderMap) -> bool {
+    headers.get_all(header::SET_COOKIE).iter().any(|value| value.as_bytes().starts_with(SESSION.as_bytes()))
+}
+
 /// Sets the session's cookie. It goes when the browser is closed, or before.
 pub(super) fn session(value: &str) -> HeaderValue {
     set(&format!("{SESSION}={value}; Secure; HttpOnly; Path=/; SameSite=Lax"))

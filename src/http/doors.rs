@@ -96,18 +96,22 @@ pub(super) async fn pass(State(shared): State<Arc<Shared>>, mut request: Request
     }
     let used = if BY_ITSELF.contains(&request.uri().path()) { Use::Only } else { Use::Counts };
     let identity = identify(&shared.gateway, &app, &proof, used).await;
-    if let Some(problem) = unmeant(&shared.gateway, &identity, &request) {
-        return problem.into_response();
-    }
+    let unmeant = unmeant(&shared.gateway, &identity, &request);
     let cookie = match &identity {
         Identity::Somebody(somebody) => somebody.live.as_ref().and_then(|live| live.cookie.clone()),
         _ => None,
     };
-    request.extensions_mut().insert(identity);
-    let mut response = next.run(request).await;
-    // A handler that sets or takes the cookie knows better.
-    if let Some(cookie) = cookie.filter(|_| !response.headers().contains_key(header::SET_COOKIE)) {
-        response.headers_mut().insert(header::SET_COOKIE, cookies::session(&cookie));
+    let mut response = match unmeant {
+        // With the cookie below even so: the one that was sent may be of no use any more.
+        Some(problem) => problem.into_response(),
+        None => {
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+    };
+    // A handler that sets or takes the session's cookie knows better.
+    if let Some(cookie) = cookie.filter(|_| !cookies::sets_session(response.headers())) {
+        response.headers_mut().append(header::SET_COOKIE, cookies::session(&cookie));
     }
     response
 }

@@ -5,6 +5,7 @@
 //! same. Forms carry their token in the body; a browser that names no origin of ours is refused before (`gate.rs`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -19,11 +20,15 @@ use crate::access::secrets::random_id;
 use crate::access::sessions::Live;
 use crate::access::{Denied, People};
 use crate::app::App;
+use crate::clock::Deadline;
 use crate::config::Gateway;
 use crate::secret::Secret;
 
 /// Forms are small.
 const MOST_BYTES: usize = 8 << 10;
+
+/// A whole form has this time. Who never sends the rest must not hold a place.
+const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer paths are not gone to.
 const MOST_NEXT: usize = 512;
@@ -74,7 +79,12 @@ impl Form {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no_form", sentence)
                 .remedy("send application/x-www-form-urlencoded"));
         }
-        let body = axum::body::to_bytes(request.into_body(), MOST_BYTES).await;
+        let body = axum::body::to_bytes(request.into_body(), MOST_BYTES);
+        let slow = |_late| {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the form did not come in time")
+                .remedy("send it again")
+        };
+        let body = tokio::time::timeout_at(Deadline::after(FORM_PATIENCE).instant(), body).await.map_err(slow)?;
         let body =
             body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the form is too large"))?;
         let mut fields: Vec<(String, String)> = Vec::new();
@@ -251,6 +261,9 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use futures_util::StreamExt as _;
+
     use super::*;
 
     #[test]
@@ -277,6 +290,16 @@ mod tests {
         ] {
             assert!(!is_path(bad), "{bad:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_form_whose_rest_never_comes_is_not_waited_for() {
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>("login=ana")]);
+        let body = Body::from_stream(begun.chain(futures_util::stream::pending()));
+        let request = Request::post("/login").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let read = Form::read(request.body(body).unwrap());
+        let read = tokio::time::timeout(3 * FORM_PATIENCE, read).await.expect("it is waited for");
+        assert_eq!(read.err().map(|problem| problem.status()), Some(StatusCode::REQUEST_TIMEOUT));
     }
 
     #[test]

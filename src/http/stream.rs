@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::Serialize;
-use tokio::time::Interval;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Shared;
 use super::search::{SITES, counted};
@@ -23,7 +23,7 @@ use crate::wire;
 pub(super) const CONTENT_TYPE: &str = "application/x-ndjson";
 
 /// How often it is looked whether the viewer may still see all this.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// The last line for somebody whose rights have changed.
 const SIGNED_OUT: &str = "signed_out";
@@ -51,7 +51,8 @@ pub(super) fn answer(shared: Arc<Shared>, viewer: Viewer, question: &Question) -
     let record = answers.at_the_begin();
     let merge = Some(Merge::new(question));
     let watch = Stopwatch::start();
-    let look = tokio::time::interval_at(watch.instant() + LOOK_AGAIN, LOOK_AGAIN);
+    let mut look = tokio::time::interval_at(watch.instant() + LOOK_AGAIN, LOOK_AGAIN);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let lines = Lines { answers, merge, viewer, watch, shared, look };
     let body = Body::from_stream(futures_util::stream::unfold(lines, |lines| lines.next()).fuse());
     let headers = [
@@ -68,11 +69,13 @@ impl Lines {
         self.merge.as_ref()?;
         let answer = loop {
             tokio::select! {
-                answer = self.answers.next() => break answer,
+                // Who takes the records slowly finds always one that is ready.
+                biased;
                 _now = self.look.tick() => if !self.viewer.still(&self.shared.gateway).await {
                     self.merge = None;
                     return Some((Ok(line(&Ended { ended: SIGNED_OUT })), self));
                 },
+                answer = self.answers.next() => break answer,
             }
         };
         let line = match answer {

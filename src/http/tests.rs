@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::get;
+use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use tracing::field::{Field, Visit};
@@ -162,5 +163,29 @@ async fn a_stream_ends_soon_after_its_viewers_rights() {
         assert!(lines.last().unwrap().get(last).is_some(), "{lines:?}");
         let seconds = begun.elapsed().as_secs();
         assert!(if last == "ended" { (14..=16).contains(&seconds) } else { seconds >= 49 }, "{last} after {seconds} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_export_that_is_taken_slowly_is_cut_soon_after_its_viewers_rights() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (roles_later, whole) in [("all", true), ("none", false)] {
+        let config = never_answering(folder.path(), listener.local_addr().unwrap(), "all");
+        let (_drain, draining) = watch::channel(false);
+        let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
+        let gateway = Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people: None };
+        let gateway = Arc::new(gateway);
+        let request = Request::get("/api/v1/search?deadline=1s&format=csv").header("host", "localhost");
+        let request = request.header("authorization", "Bearer mct_wall").body(Body::empty()).unwrap();
+        let response = router(Arc::clone(&gateway)).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut pieces = response.into_body().into_data_stream();
+        assert!(pieces.next().await.unwrap().is_ok(), "the head of the table");
+        let config = never_answering(folder.path(), listener.local_addr().unwrap(), roles_later);
+        let (next, _) = gateway.app.load().with(config);
+        gateway.app.store(Arc::new(next));
+        tokio::time::advance(stream::LOOK_AGAIN).await;
+        assert_eq!(pieces.next().await.unwrap().is_ok(), whole, "{roles_later}");
     }
 }

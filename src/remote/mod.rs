@@ -14,7 +14,7 @@ use url::Url;
 
 pub use records::{Links, Piece};
 
-use crate::domain::Query;
+use crate::domain::{Outcome, Query};
 use crate::federation::{Report, Wanted};
 use crate::inventory::Order;
 use crate::secret::Secret;
@@ -30,6 +30,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// What a gateway takes, beyond the asker's patience, until something of its answer is there.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// The whole of an answer may take so much longer: it may be large, and the way slow.
+const WHOLE: Duration = Duration::from_secs(120);
 
 /// A gateway that can be asked.
 pub struct Remote {
@@ -127,6 +130,8 @@ impl Remote {
             .no_proxy()
             .connect_timeout(CONNECT)
             .read_timeout(patience.saturating_add(MARGIN))
+            // A gateway that sends a byte now and then must not hold anybody for ever.
+            .timeout(patience.saturating_add(WHOLE))
             .build()
             .map_err(|error| RemoteError::Address(format!("no connection can be made: {error}")))?;
         Ok(Self { base, client, token })
@@ -150,7 +155,10 @@ impl Remote {
             let report = records::report(answer, &mut links);
             match &mut whole {
                 None => whole = Some(report),
-                Some(whole) => whole.rows.extend(report.rows),
+                Some(whole) => {
+                    whole.rows.extend(report.rows);
+                    worsen(&mut whole.sites, report.sites);
+                }
             }
             let have = have + rows;
             match (next, whole) {
@@ -263,5 +271,41 @@ impl Remote {
 
     fn nonsense(&self, why: &dyn fmt::Display) -> RemoteError {
         RemoteError::Nonsense(self.base.to_string(), why.to_string())
+    }
+}
+
+/// A site that fails between two pages is missing from the answer, however it was before.
+fn worsen(known: &mut [Outcome], later: Vec<Outcome>) {
+    for later in later {
+        let worse =
+            |known: &&mut Outcome| known.site == later.site && (known.contribution as u8) < (later.contribution as u8);
+        if let Some(known) = known.iter_mut().find(worse) {
+            *known = later;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Contribution;
+
+    #[test]
+    fn a_site_that_fails_between_two_pages_is_missing() {
+        let outcome = |site: &str, contribution| Outcome {
+            site: site.parse().unwrap(),
+            contribution,
+            asked: true,
+            rows: 1,
+            age: None,
+            took: Duration::ZERO,
+            failure: None,
+            warnings: Vec::new(),
+            lost: 0,
+            alerts_as_of: None,
+        };
+        let mut known = [outcome("a", Contribution::Fresh), outcome("b", Contribution::Stale)];
+        worsen(&mut known, vec![outcome("a", Contribution::Failed), outcome("b", Contribution::Cached)]);
+        assert_eq!(known.map(|outcome| outcome.contribution), [Contribution::Failed, Contribution::Stale]);
     }
 }

@@ -81,6 +81,8 @@ pub(super) async fn serve(
                         true => (Requests::One, closing.subscribe()),
                     };
                     let (router, tls) = (router.clone().layer(Extension(Peer(peer))), tls.clone());
+                    // Small records of a stream leave at once. A socket that refuses is a dead one, which shows later.
+                    let _ = stream.set_nodelay(true);
                     open.spawn(async move {
                         connection::begin(stream, tls, router, limits.patience, requests, ending).await;
                         drop(seat);

@@ -12,7 +12,6 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::socket::{Phase, Timed};
@@ -40,32 +39,32 @@ pub(super) enum Requests {
 
 /// Agrees on encryption, where connections are encrypted, then answers.
 pub(super) async fn begin(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     tls: Tls,
     router: Router,
     patience: Patience,
     requests: Requests,
     ending: watch::Receiver<bool>,
 ) {
-    // Small records of a stream leave at once. A socket that refuses is a dead one, which shows below.
-    let _ = stream.set_nodelay(true);
-    match tls.begin(stream).await {
-        Ok(Ok(encrypted)) => answer(encrypted, router, patience, requests, ending).await,
-        Ok(Err(plain)) => answer(plain, router, patience, requests, ending).await,
+    let phase = Phase::new();
+    // Below the encryption, which keeps a last piece of an answer to itself and would wait for ever to pass it on.
+    let socket = Timed::new(stream, phase.clone(), patience.head, patience.write);
+    match tls.begin(socket).await {
+        Ok(Ok(encrypted)) => answer(encrypted, phase, router, patience, requests, ending).await,
+        Ok(Err(plain)) => answer(plain, phase, router, patience, requests, ending).await,
         Err(error) => tracing::debug!(%error, "a connection could not be encrypted"),
     }
 }
 
 /// Answers one connection until its end, or until `ending` says true and the request that runs is answered.
 async fn answer(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    socket: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    phase: Phase,
     router: Router,
     patience: Patience,
     requests: Requests,
     ending: watch::Receiver<bool>,
 ) {
-    let phase = Phase::new();
-    let socket = Timed::new(stream, phase.clone(), patience.head, patience.write);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
         phase.answered();
@@ -124,5 +123,50 @@ impl HttpBody for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.phase.rests();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::routing::get;
+    use rustls::RootCertStore;
+    use rustls::pki_types::ServerName;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::clock::Stopwatch;
+    use crate::config::OwnTls;
+    use crate::secret::Secret;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_encrypted_answer_that_nobody_takes_is_cut_however_small_its_rest_is() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let own = OwnTls { cert_pem: made.cert.pem().into(), key_pem: Secret::new(made.signing_key.serialize_pem()) };
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let client = client.unwrap().with_root_certificates(roots).with_no_client_auth();
+        // More than the connection takes, less than the encryption keeps to itself.
+        let (ours, theirs) = duplex(16 << 10);
+        let router = Router::new().route("/", get(|| async { vec![b'x'; 40 << 10] }));
+        let patience =
+            Patience { head: Duration::from_secs(10), rest: Duration::from_secs(75), write: Duration::from_secs(30) };
+        let (_never, ending) = watch::channel(false);
+        let serving = async {
+            begin(ours, Tls::new(Some(&own)).unwrap(), router, patience, Requests::Many, ending).await;
+        };
+        let asking = async {
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+            let mut theirs = connector.connect(ServerName::try_from("localhost").unwrap(), theirs).await.unwrap();
+            theirs.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            theirs.read_exact(&mut [0; 15]).await.unwrap();
+            (theirs, Stopwatch::start())
+        };
+        let both = tokio::time::timeout(Duration::from_secs(3600), futures_util::future::join(serving, asking));
+        let ((), (_theirs, watch)) = both.await.expect("it is held for ever");
+        assert!(watch.elapsed() >= patience.write && watch.elapsed() < 2 * patience.write, "{:?}", watch.elapsed());
     }
 }

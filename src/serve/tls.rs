@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -56,7 +56,10 @@ impl Tls {
     ///
     /// # Errors
     /// When the other side does not agree in time.
-    pub(super) async fn begin(&self, stream: TcpStream) -> io::Result<Result<TlsStream<TcpStream>, TcpStream>> {
+    pub(super) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> io::Result<Result<TlsStream<S>, S>> {
         let Some(config) = self.0.load_full() else { return Ok(Err(stream)) };
         let begun = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
         begun.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(Ok)

@@ -224,6 +224,32 @@ async fn other_pages_can_do_nothing_for_somebody_who_is_signed_in() {
     assert_eq!(victim.post("/login", &fields).await.status, 403);
 }
 
+/// A session gets another id where rights have changed; the page that asks first may hold a form of the earlier one.
+#[tokio::test]
+async fn changed_rights_sign_nobody_out_whatever_is_asked_first() {
+    for ask in ["probe", "login page"] {
+        let gateway = gateway().await;
+        let mut browser = Browser::logged_in(&gateway.served.url(""), "ana").await;
+        let token = browser.get("/api/v1/me").await.json()["form_token"].as_str().unwrap().to_owned();
+        let file = gateway._config.path();
+        let yaml = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, yaml.replace("view: [madrid]", "view: []")).unwrap();
+        let changed = metaconsole::config::load(&file, &|_| None).unwrap();
+        let (next, _) = gateway.served.gateway.app.load().with(changed);
+        gateway.served.gateway.app.store(std::sync::Arc::new(next));
+        let before = browser.cookies[SESSION].clone();
+        if ask == "probe" {
+            let probe = browser.client.post(gateway.served.url("/api/v1/sites/madrid/probe"));
+            let answer = browser.send(probe.header("x-metaconsole-form", token)).await;
+            assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("no_form_token")));
+        } else {
+            assert_eq!(browser.get("/login").await.status, 200);
+        }
+        assert_ne!(browser.cookies[SESSION], before, "{ask}");
+        assert_eq!(browser.get("/api/v1/me").await.status, 200, "{ask}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_is_there_twice_or_is_no_session_is_none() {
     let gateway = gateway().await;
