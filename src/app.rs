@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Deadline};
 use crate::config::{self, Config};
 use crate::domain::{ErrorCode, SiteError, SiteId, SiteKind};
 use crate::federation::{FIRST_LIFE, Federation, Plan, Policy, Slot};
+use crate::secret::Secret;
 use crate::sites::decoding::Decoding;
-use crate::sites::http::Clients;
+use crate::sites::http::{self, Clients};
 use crate::sites::pandora::Pandora;
 use crate::sites::{Site, View};
 use crate::wire::Linker;
@@ -110,6 +111,20 @@ impl App {
         changes.removed = self.config.sites.iter().map(|site| site.id.clone()).filter(|id| !stays(id)).collect();
         let federation = self.federation.with(slots);
         (Self { federation, config: Arc::new(config), shared: Arc::clone(&self.shared) }, changes)
+    }
+
+    /// Asks the verifier of a site's openings: status and body. `header` goes with it and is secret.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn ask_verifier(
+        &self,
+        site: &config::Site,
+        url: &Url,
+        header: (&'static str, &Secret),
+        deadline: Deadline,
+    ) -> Result<(u16, Vec<u8>), SiteError> {
+        http::beside(site, &self.shared.clients, self.shared.clock, url, header, deadline).await
     }
 
     /// The clock that everything here goes by.

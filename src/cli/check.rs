@@ -11,11 +11,12 @@ use super::{CheckArgs, Exit, configuration};
 use crate::access::accounts::{self, Opening};
 use crate::access::rights::Principal;
 use crate::app::App;
-use crate::clock::{Clock, Deadline};
+use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::config::access::Permission;
 use crate::config::{Config, Environment, Site, Verifier};
 use crate::domain::{ErrorCode, SiteError};
 use crate::federation::Slot;
+use crate::openings::{Closed, Way, probe};
 use crate::sites::{Step, StepResult};
 
 /// Sites probed at a time; a thousand at once would measure us, not them.
@@ -34,11 +35,15 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
     if args.offline {
         return Exit::Complete;
     }
-    let app = App::new(config, Clock::System);
+    let app = &App::new(config, Clock::System);
     let config = &app.config;
-    let probes = app.federation.slots().iter().map(|slot| {
+    let probes = app.federation.slots().iter().zip(&config.sites).map(|(slot, site)| {
         let (slot, patience) = (Arc::clone(slot), args.deadline.unwrap_or(slot.plan().policy.timeout));
-        async move { probe(&slot, patience).await }
+        async move {
+            let mut steps = steps(&slot, patience).await;
+            steps.push(opening(app, site, patience).await);
+            steps
+        }
     });
     // In the order of the configuration, each site as soon as it and those before it are done.
     let mut probed = stream::iter(probes).buffered(AT_ONCE);
@@ -52,7 +57,6 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         let name = if plan.name == plan.id.as_str() { String::new() } else { format!("({}) ", plain(&plan.name)) };
         data.write(format_args!("{} {name}{url}\n", plan.id));
         steps.iter().for_each(|step| write_step(step, &mut data));
-        write_step(&opening(site.delegation.verifier), &mut data);
         if let Some(step) = accounts(config, site) {
             write_step(&step, &mut data);
         }
@@ -66,7 +70,7 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
     finish(written, config, failed, warned)
 }
 
-async fn probe(slot: &Arc<Slot>, patience: Duration) -> Vec<Step> {
+async fn steps(slot: &Arc<Slot>, patience: Duration) -> Vec<Step> {
     let mut steps = Vec::new();
     let deadline = Deadline::after(patience);
     match &slot.plan().site {
@@ -93,15 +97,25 @@ fn settings(error: &SiteError) -> Step {
     Step { name: "settings", result, took: Duration::ZERO }
 }
 
-/// Whether a person can be handed over to the console.
-fn opening(verifier: Verifier) -> Step {
-    let text = match verifier {
-        Verifier::None => "no verifier is configured: people log in at the console",
-        Verifier::Dropin | Verifier::Gate | Verifier::Direct => {
-            "a verifier is configured; this version does not open consoles yet"
+/// Whether a person can be handed over to the console, by which way, how strong it is, and why not.
+async fn opening(app: &App, site: &Site, patience: Duration) -> Step {
+    let watch = Stopwatch::start();
+    let result = match Way::of(&app.config, site) {
+        Ok(way) => asked(app, site, &way, Deadline::after(patience)).await.unwrap_or_else(StepResult::Failed),
+        Err(closed @ Closed::NoVerifier) => StepResult::Ok(closed.to_string()),
+        Err(closed) => {
+            StepResult::Failed(SiteError::new(ErrorCode::Forbidden, closed.to_string()).remedy(closed.remedy()))
         }
     };
-    Step { name: "opening", result: StepResult::Ok(text.to_owned()), took: Duration::ZERO }
+    Step { name: "opening", result, took: watch.elapsed() }
+}
+
+async fn asked(app: &App, site: &Site, way: &Way, deadline: Deadline) -> Result<StepResult, SiteError> {
+    let gateway = &app.config.gateway.id;
+    let question = probe::question(way, gateway, app.clock().now());
+    let (url, signed) = question.map_err(|error| SiteError::new(ErrorCode::Unreachable, error.to_string()))?;
+    let (status, body) = app.ask_verifier(site, &url, (probe::HEADER, &signed), deadline).await?;
+    Ok(probe::verdict(status, &body, way, gateway, app.clock().now()))
 }
 
 /// As whom each configured user would be let in, where anybody would.

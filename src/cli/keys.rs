@@ -79,15 +79,16 @@ pub(super) fn keys(what: Keys, environment: Environment<'_>) -> Exit {
     }
 }
 
-/// One key as a line, or all four with what they belong to.
+/// One key as a line, or all four as verifiers read them: `site ID`, then `PURPOSE KID KEY` for each.
 fn text(master: &MasterKey, site: &SiteId, purpose: Option<Purpose>) -> Result<Secret, crate::delegation::KeyError> {
     if let Some(purpose) = purpose {
         let key = master.derive(site.as_str(), purpose)?;
-        return Ok(Secret::new(format!("{}\n", key.hex().expose())));
+        return Ok(Secret::new(format!("{}\n", key.text().expose())));
     }
-    let mut lines = format!("site: {site}\nkid: {}\nkeys:\n", master.kid());
+    let mut lines = format!("site {site}\n");
     for (word, purpose) in Purpose::ALL {
-        lines.push_str(&format!("  {word}: {}\n", master.derive(site.as_str(), purpose)?.hex().expose()));
+        let key = master.derive(site.as_str(), purpose)?;
+        lines.push_str(&format!("{word} {} {}\n", master.kid(), key.text().expose()));
     }
     Ok(Secret::new(lines))
 }

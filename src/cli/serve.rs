@@ -59,6 +59,10 @@ pub(super) async fn open<'a>(
     }
     Err(match error {
         StartError::Config(_) | StartError::Open(_) => Exit::Usage,
-        StartError::Listen { .. } | StartError::People(_) | StartError::Tls(_) | StartError::Signals(_) => Exit::Failed,
+        StartError::Listen { .. }
+        | StartError::People(_)
+        | StartError::Used(_)
+        | StartError::Tls(_)
+        | StartError::Signals(_) => Exit::Failed,
     })
 }

@@ -108,7 +108,7 @@ pub struct OwnTls {
 /// One of `gateway.keys`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MasterKey {
-    /// Key id, `[A-Za-z0-9_-]{1,32}`.
+    /// Key id, `[A-Za-z0-9_-]{1,16}`.
     pub kid: String,
     /// At least 32 bytes.
     pub secret: Secret,

@@ -211,7 +211,12 @@ impl SiteKey {
         self.purpose
     }
 
-    /// As a verifier's file holds it: 64 hex digits.
+    /// As the verifier's file holds it: 43 characters of base64url.
+    pub fn text(&self) -> Secret {
+        Secret::new(base64url::encode(&*self.bytes))
+    }
+
+    /// As 64 hex digits.
     pub fn hex(&self) -> Secret {
         Secret::new(self.bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }

@@ -15,6 +15,7 @@ mod base64url;
 mod claims;
 mod keys;
 mod pandora;
+mod push;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -26,6 +27,7 @@ pub use account::{is_account, is_header_account, is_landing_path};
 pub use claims::{Amr, Claims};
 pub use keys::{KeyError, MasterKey, Purpose, SiteKey, is_kid, new_master};
 pub use pandora::{PandoraLogin, PandoraRefusal, pandora_login};
+pub use push::{Call, push};
 pub use token::{MintError, NewToken, mint, random_number, state_hash};
 pub use used::{Use, UsedTokens};
 pub use used_embedded::{Embedded, StoreError};

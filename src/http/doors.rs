@@ -33,8 +33,13 @@ const BY_ITSELF: &[&str] = &["/api/v1/pulse"];
 
 /// Whether a form is sent to this path: it carries its token in its body, and whoever reads that looks at it.
 fn takes_a_form(path: &str) -> bool {
-    matches!(path, "/login" | "/logout") || (path.starts_with("/sites/") && path.ends_with("/probe"))
+    matches!(path, "/login" | "/logout")
+        || path.starts_with(OPENINGS)
+        || (path.starts_with("/sites/") && path.ends_with("/probe"))
 }
+
+/// All that is sent to below it is such a form.
+const OPENINGS: &str = "/open/";
 
 /// Who a request is from.
 #[derive(Clone, Debug)]

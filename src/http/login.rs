@@ -34,12 +34,12 @@ const FORM_PATIENCE: Duration = Duration::from_secs(10);
 const MOST_NEXT: usize = 512;
 
 /// For these pages only: forms to ourselves, and their own style.
-const POLICY: HeaderValue = HeaderValue::from_static(
+pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'sha256-+l1H8Y6yVnsThHlqmg7c/v2Hq5B9t/cWgcjVtxiFpDI='; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'",
 );
 
-const STYLE: &str = "body{font:1rem system-ui;max-width:22rem;margin:15vh auto;padding:0 1rem}\
+pub(super) const STYLE: &str = "body{font:1rem system-ui;max-width:22rem;margin:15vh auto;padding:0 1rem}\
 label{display:block;margin:1rem 0}input{display:block;width:100%;font:inherit;padding:.4rem;box-sizing:border-box}\
 button{font:inherit;padding:.4rem 1rem;margin:0 .5rem .5rem 0}[role=alert]{color:#b00020}";
 
@@ -255,7 +255,8 @@ fn page(title: &str, body: &str) -> Response {
     ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
 }
 
-fn escaped(text: &str) -> String {
+/// Text for a page.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 

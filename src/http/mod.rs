@@ -6,6 +6,7 @@
 
 mod accept;
 mod cookies;
+mod delegation;
 mod doors;
 mod edge;
 mod export;
@@ -14,6 +15,8 @@ mod health;
 mod login;
 mod me;
 mod metrics;
+mod open;
+mod open_pages;
 mod pages;
 mod parameters;
 mod problem;
@@ -43,6 +46,7 @@ use self::metrics::Tally;
 use self::problem::Problem;
 use crate::access::People;
 use crate::app::App;
+use crate::openings::Openings;
 
 /// What the edge needs of the running program.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub struct Gateway {
     pub reload_error: Arc<ArcSwapOption<String>>,
     /// Who may log in; nobody where the configuration has no login.
     pub people: Option<Arc<People>>,
+    /// Openings of consoles that are under way.
+    pub openings: Arc<Openings>,
 }
 
 /// What every request shares.
@@ -84,6 +90,10 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/sites/{site}/probe", post(sites::probe))
         .route("/api/v1/pulse", get(sites::pulse))
         .route("/api/v1/me", get(me::me))
+        .route("/api/v1/delegation/verify", post(delegation::verify))
+        .route("/open/{site}", get(open::show).post(open::begin))
+        .route("/open/{site}/finish", get(open::back).post(open::finish))
+        .route("/assets/open.js", get(open_pages::script))
         .route("/login", get(login::show).post(login::log_in))
         .route("/logout", get(login::show_out).post(login::log_out))
 }

@@ -20,6 +20,10 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 
+fn openings() -> Arc<Openings> {
+    Arc::new(Openings::new(Arc::new(crate::openings::witness::TellLog), Clock::System))
+}
+
 async fn broken() -> &'static str {
     panic!("on purpose")
 }
@@ -33,7 +37,13 @@ fn shared() -> Arc<Shared> {
     let config = config::load(&folder.path().join("sites.yaml"), &|_| None).unwrap();
     let (_drain, draining) = watch::channel(false);
     let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
-    let gateway = Arc::new(Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people: None });
+    let gateway = Arc::new(Gateway {
+        app,
+        draining,
+        reload_error: Arc::new(ArcSwapOption::empty()),
+        people: None,
+        openings: openings(),
+    });
     Arc::new(Shared { gateway, tally: Tally::default() })
 }
 
@@ -144,7 +154,13 @@ async fn a_stream_ends_soon_after_its_viewers_rights() {
         let config = never_answering(folder.path(), listener.local_addr().unwrap(), "all");
         let (_drain, draining) = watch::channel(false);
         let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
-        let gateway = Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people: None };
+        let gateway = Gateway {
+            app,
+            draining,
+            reload_error: Arc::new(ArcSwapOption::empty()),
+            people: None,
+            openings: openings(),
+        };
         let gateway = Arc::new(gateway);
         let request = Request::get("/api/v1/search?deadline=50s").header("host", "localhost");
         let request = request.header("accept", stream::CONTENT_TYPE).header("authorization", "Bearer mct_wall");
@@ -174,7 +190,13 @@ async fn an_export_that_is_taken_slowly_is_cut_soon_after_its_viewers_rights() {
         let config = never_answering(folder.path(), listener.local_addr().unwrap(), "all");
         let (_drain, draining) = watch::channel(false);
         let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
-        let gateway = Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people: None };
+        let gateway = Gateway {
+            app,
+            draining,
+            reload_error: Arc::new(ArcSwapOption::empty()),
+            people: None,
+            openings: openings(),
+        };
         let gateway = Arc::new(gateway);
         let request = Request::get("/api/v1/search?deadline=1s&format=csv").header("host", "localhost");
         let request = request.header("authorization", "Bearer mct_wall").body(Body::empty()).unwrap();

@@ -29,7 +29,9 @@ use crate::access::{OpenError, People};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Mistakes};
+use crate::delegation::{Embedded, StoreError};
 use crate::http::{self, Gateway};
+use crate::openings::{Openings, witness};
 
 use accept::Limits;
 use door::Door;
@@ -60,6 +62,9 @@ pub enum StartError {
     /// Nobody could log in.
     #[error("{0}")]
     People(OpenError),
+    /// Used tokens could not be remembered.
+    #[error("{0}")]
+    Used(StoreError),
     /// Our own certificate cannot be used.
     #[error("`gateway.tls` cannot be used: {0}; give a certificate and its key in PEM form")]
     Tls(rustls::Error),
@@ -138,6 +143,7 @@ impl<'a> Service<'a> {
         let listen = |source| StartError::Listen { address: wanted, source };
         let tls = Tls::new(config.gateway.tls.as_ref()).map_err(StartError::Tls)?;
         let people = people(&config).map_err(StartError::People)?;
+        let openings = Arc::new(openings(&config).map_err(StartError::Used)?);
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let config = bound(config, address);
@@ -149,6 +155,7 @@ impl<'a> Service<'a> {
             draining: is_draining,
             reload_error: Arc::new(ArcSwapOption::empty()),
             people,
+            openings,
         });
         let reload = Reload::new(file, environment, Arc::clone(&gateway), address, tls.clone());
         Ok(Self { listener, address, signals, draining, limits, gateway, reload, watch, tls })
@@ -240,6 +247,16 @@ fn people(config: &Config) -> Result<Option<Arc<People>>, OpenError> {
     let (login, witness) = (Box::new(Passwords::default()), Arc::new(TellLog));
     let people = People::open(folder, &config.gateway.id, &config.access, login, witness, Clock::System)?;
     Ok(Some(Arc::new(people)))
+}
+
+/// With a store of used tokens where somebody can log in and there are keys to sign with. [`people`] made the folder.
+fn openings(config: &Config) -> Result<Openings, StoreError> {
+    let openings = Openings::new(Arc::new(witness::TellLog), Clock::System);
+    let signs = config.access.has_login() && !config.gateway.keys.is_empty();
+    match config.gateway.state_dir.as_deref().filter(|_| signs) {
+        Some(folder) => Ok(openings.with_used(Arc::new(Embedded::open(&folder.join("used.redb"))?))),
+        None => Ok(openings),
+    }
 }
 
 /// With the port that was taken where the configuration left the choice to the system (`:0`).

@@ -19,12 +19,19 @@ const AREAS: &[Area] = &[
     Area { layer: 0, name: "telemetry", knows: &[] },
     Area { layer: 0, name: "domain", knows: &["secret", "clock"] },
     Area { layer: 1, name: "inventory", knows: &["clock", "domain"] },
-    Area { layer: 1, name: "config", knows: &["secret", "domain"] },
-    Area { layer: 1, name: "audit", knows: &["clock", "domain"] },
     Area { layer: 1, name: "delegation", knows: &["secret", "clock", "domain"] },
+    // It refuses keys that nothing may be signed with.
+    Area { layer: 1, name: "config", knows: &["secret", "domain", "delegation"] },
+    Area { layer: 1, name: "audit", knows: &["clock", "domain"] },
     // People: what they prove, and what they may.
     Area { layer: 2, name: "access", knows: &["secret", "clock", "domain", "inventory", "config"] },
     Area { layer: 2, name: "sites", knows: &["secret", "clock", "domain", "inventory", "config"] },
+    // From a click to a signed token.
+    Area {
+        layer: 3,
+        name: "openings",
+        knows: &["secret", "clock", "domain", "config", "delegation", "access", "sites"],
+    },
     Area { layer: 3, name: "federation", knows: &["secret", "clock", "domain", "inventory", "config", "sites"] },
     Area { layer: 3, name: "wire", knows: &["clock", "domain", "federation"] },
     Area {
@@ -46,15 +53,21 @@ const AREAS: &[Area] = &[
             "domain",
             "inventory",
             "config",
+            "delegation",
             "access",
             "sites",
+            "openings",
             "federation",
             "wire",
             "app",
         ],
     },
     // The process around `http`: port, signals, files.
-    Area { layer: 6, name: "serve", knows: &["clock", "domain", "config", "access", "app", "http"] },
+    Area {
+        layer: 6,
+        name: "serve",
+        knows: &["clock", "domain", "config", "delegation", "access", "openings", "app", "http"],
+    },
     Area {
         layer: 7,
         name: "cli",
@@ -69,6 +82,7 @@ const AREAS: &[Area] = &[
             "config",
             "access",
             "sites",
+            "openings",
             "federation",
             "wire",
             "app",

@@ -21,6 +21,7 @@ fn environment(name: &str) -> Option<String> {
         "MASTER" => "hunter2-hunter2-hunter2-hunter2-a",
         "MASTER_B" => "hunter2-hunter2-hunter2-hunter2-b",
         "SHORT" => "hunter2",
+        "WEAK" => "hunter2hunter2hunter2hunter2hunter2",
         "HASH" => "hunter2hunter2A",
         "TWO_LINES" => "hunter2\nhunter2",
         "EMPTY" => "",

@@ -42,14 +42,10 @@ async fn keys_are_made_and_derived_into_private_files() {
     let (code, out, said) = run(&["derive", "--site", "madrid", "--out", "madrid.keys"]).await;
     assert_eq!((code, out.as_str()), (0, ""), "{said}");
     let all = read("madrid.keys");
-    assert!(
-        all.starts_with("site: madrid\nkid: 2026a\nkeys:\n  mc1: ")
-            && all.lines().count() == 7
-            && !all.contains(master.trim())
-    );
+    assert!(all.starts_with("site madrid\nmc1 2026a ") && all.lines().count() == 5 && !all.contains(master.trim()));
     assert_eq!(std::fs::metadata(folder.path().join("madrid.keys")).unwrap().permissions().mode() & 0o777, 0o600);
     let (_, one, _) = run(&["derive", "--site", "madrid", "--purpose", "mc1-gate", "--print-secret"]).await;
-    assert!(all.contains(&format!("  mc1-gate: {one}")), "{one}");
+    assert!(all.contains(&format!("\nmc1-gate 2026a {one}")), "{one}");
     assert_eq!(run(&["derive", "--site", "lyon", "--out", "x"]).await.0, 2);
     assert_eq!(run(&["derive", "--site", "madrid", "--kid", "none", "--out", "x"]).await.0, 2);
     assert_eq!(run(&["derive", "--site", "madrid", "--purpose", "session", "--out", "x"]).await.0, 2);

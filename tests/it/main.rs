@@ -32,6 +32,7 @@ mod keys;
 mod modules;
 mod nginx;
 mod odd_answers;
+mod openings;
 mod password;
 mod people;
 mod recordings;

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::config::mistake::Fault;
 use crate::config::{Gateway, MasterKey};
+use crate::delegation::{self, KeyError};
 use crate::secret::Secret;
 
 use super::address;
@@ -182,16 +183,24 @@ fn read_master(row: &Fields<'_>) -> Option<Secret> {
         let fault = Fault::new("`secret`: shorter than 32 bytes");
         found.tell(fault.remedy("make one with `openssl rand -hex 32`"));
     }
+    let fault = match delegation::MasterKey::read("key", &found.value.secret) {
+        Err(KeyError::Weak) => Some("`secret`: no random key"),
+        Err(KeyError::Published) => Some("`secret`: one of the published test keys"),
+        Ok(_) | Err(_) => None,
+    };
+    if let Some(fault) = fault {
+        found.tell(Fault::new(fault).remedy("make one with `metaconsole keys generate`"));
+    }
     Some(found.value.secret)
 }
 
-/// A key id.
+/// A key id. It travels in every token.
 pub(crate) fn kid(text: &str) -> Result<String, Fault> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if (1..=32).contains(&text.len()) && text.bytes().all(allowed) {
+    if (1..=16).contains(&text.len()) && text.bytes().all(allowed) {
         return Ok(text.to_owned());
     }
-    Err(Fault::new("a key id is 1 to 32 characters of A-Z, a-z, 0-9, _ and -"))
+    Err(Fault::new("a key id is 1 to 16 characters of A-Z, a-z, 0-9, _ and -"))
 }
 
 fn tell_repeated(keys: &[Key<'_>]) {

@@ -199,7 +199,7 @@ fn a_key_kept_to_its_owner() {
         "gateway: {{state_dir: state, keys: [{{kid: a, secret: file:key, signing: true}}]}}\n{MADRID}"
     ));
     let key = folder.path().join("key");
-    fs::write(&key, format!("{}\n", "k".repeat(43))).unwrap();
+    fs::write(&key, format!("{}\n", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let gateway = load_folder(&folder).gateway;
     assert_eq!(gateway.keys[0].secret.expose().len(), 43);

@@ -11,6 +11,7 @@
 //! A site with several addresses is asked at the one that answered last; on a failure that is the address's own
 //! (not a refusal of our account) the next takes an equal share of the time that is left.
 
+mod beside;
 mod certificate;
 mod classify;
 mod client;
@@ -24,6 +25,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
+pub use beside::beside;
 pub use client::Clients;
 
 use crate::clock::{Clock, Deadline, Timestamp};

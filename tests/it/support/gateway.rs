@@ -13,8 +13,10 @@ use metaconsole::access::witness::TellLog;
 use metaconsole::app::App;
 use metaconsole::clock::Clock;
 use metaconsole::config;
+use metaconsole::delegation::{Embedded, UsedTokens};
 use metaconsole::demo::{Agent, Console, Fleet, Handler, Module, ModuleState, Server, Settings};
 use metaconsole::http::{Gateway, router};
+use metaconsole::openings::{self, Openings};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -62,15 +64,30 @@ impl Drop for Served {
 
 impl Served {
     pub(crate) async fn start(config: &Config) -> Self {
+        Self::start_before(config, Arc::new(openings::witness::TellLog)).await
+    }
+
+    /// With this witness of its openings, which go by tokio's time.
+    pub(crate) async fn start_before(config: &Config, openings: Arc<dyn openings::witness::Witness>) -> Self {
         let config = config::load(&config.path(), &|_| None).unwrap();
         let people = config.access.has_login().then(|| {
             let (folder, login) = (config.gateway.state_dir.clone().unwrap(), Box::new(Passwords::default()));
             let witness = Arc::new(TellLog);
             Arc::new(People::open(&folder, &config.gateway.id, &config.access, login, witness, Clock::System).unwrap())
         });
+        let used = config.gateway.state_dir.as_ref().filter(|_| !config.gateway.keys.is_empty()).map(|folder| {
+            let store: Arc<dyn UsedTokens> = Arc::new(Embedded::open(&folder.join("used.redb")).unwrap());
+            store
+        });
         let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
         let (drain, draining) = watch::channel(false);
-        let gateway = Arc::new(Gateway { app, draining, reload_error: Arc::new(ArcSwapOption::empty()), people });
+        let reload_error = Arc::new(ArcSwapOption::empty());
+        let openings = Openings::new(openings, Clock::following(Clock::System.now()));
+        let openings = Arc::new(match used {
+            Some(used) => openings.with_used(used),
+            None => openings,
+        });
+        let gateway = Arc::new(Gateway { app, draining, reload_error, people, openings });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = router(Arc::clone(&gateway));

@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod gateway;
+pub(crate) mod php;
 pub(crate) mod program;
 pub(crate) mod replay;
 pub(crate) mod running;

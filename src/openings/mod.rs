@@ -1,0 +1,186 @@
+//! Openings: a person clicks and lands, logged in, in a site's own console. What is decided and kept, without HTTP.
+//!
+//! 1. [`Openings::begin`] keeps a pending opening: for one session, one site, one account, one view, for a minute. It is in
+//!    memory only; a restart loses it, and the person presses the button once more.
+//! 2. The site's verifier gives the browser a state and sends it back with its hash. Nothing of that is believed but
+//!    the hash, which goes into the token as it came.
+//! 3. [`Openings::take`] takes the pending opening, at most once however many ask at the same moment. The caller looks
+//!    again whether the person still may, and then [`Openings::issue`] records it durably and only after that signs.
+//!
+//! [`Way`] is how a site takes tokens, or why it takes none; `check` asks the same. The user names a view, never a path:
+//! the path is computed from the site's own address ([`landing`]).
+
+mod online;
+mod pace;
+mod pending;
+pub mod probe;
+mod view;
+mod way;
+pub mod witness;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::delegation::{Amr, MintError, NewToken, SiteKey, UsedTokens, mint, random_number};
+use crate::domain::SiteId;
+use crate::secret::Secret;
+
+use online::Used;
+use pace::Pace;
+use pending::Pending;
+use witness::{Event, Told, Unrecorded, Witness};
+
+pub use online::NotAnswered;
+pub use pending::{Gone, Wanted};
+pub use view::{is_number, view};
+pub use way::{Closed, Way, landing};
+
+/// A morning's worth of tabs of one person in a minute, and far from a script.
+const OF_PERSON: usize = 30;
+
+/// Questions of one site's verifier in a minute.
+const OF_VERIFIER: usize = 600;
+
+/// Why an opening is not begun, or does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotNow {
+    /// This person opens too often.
+    #[error("too many openings; wait {} s", .0.as_secs())]
+    TooMany(Duration),
+    /// Too many openings of everybody together wait.
+    #[error("too many openings wait")]
+    Full,
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    NoRandom,
+}
+
+/// Why no token is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotIssued {
+    /// What cannot be recorded does not happen.
+    #[error("{0}")]
+    Unrecorded(#[from] Unrecorded),
+    /// It cannot be written so.
+    #[error("{0}")]
+    Mint(#[from] MintError),
+}
+
+/// What is to be signed, after everything was looked at.
+#[derive(Debug)]
+pub struct Granted {
+    /// This gateway's id.
+    pub gateway: String,
+    /// The site's key.
+    pub key: SiteKey,
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// How the person logged in.
+    pub amr: Amr,
+    /// Landing path.
+    pub path: String,
+    /// The hash that the verifier gave.
+    pub state: String,
+}
+
+/// All openings of this gateway that are under way. See the module's text.
+#[derive(Debug)]
+pub struct Openings {
+    pending: Mutex<Pending>,
+    begun: Mutex<Pace>,
+    finished: Mutex<Pace>,
+    asked: Mutex<Pace>,
+    used: Option<Used>,
+    witness: Arc<dyn Witness>,
+    clock: Clock,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What a panic elsewhere left is whole: every change is one step.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Openings {
+    /// None yet. Each that is signed or refused is told to the witness.
+    pub fn new(witness: Arc<dyn Witness>, clock: Clock) -> Self {
+        let of_person = || Mutex::new(Pace::of(OF_PERSON));
+        Self {
+            pending: Mutex::default(),
+            begun: of_person(),
+            finished: of_person(),
+            asked: Mutex::new(Pace::of(OF_VERIFIER)),
+            used: None,
+            witness,
+            clock,
+        }
+    }
+
+    /// With a store of used tokens, for verifiers that ask.
+    #[must_use]
+    pub fn with_used(self, used: Arc<dyn UsedTokens>) -> Self {
+        Self { used: Some(Used(used)), ..self }
+    }
+
+    /// Keeps a pending opening and gives its number: 22 random characters.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn begin(&self, session: &str, wanted: Wanted) -> Result<String, NotNow> {
+        let now = self.clock.now();
+        locked(&self.begun).step(&wanted.login, now).map_err(NotNow::TooMany)?;
+        let number = random_number().map_err(|_| NotNow::NoRandom)?;
+        let kept = locked(&self.pending).keep(number.clone(), session, wanted, now);
+        if kept { Ok(number) } else { Err(NotNow::Full) }
+    }
+
+    /// Looks at a pending opening of this session and site, and leaves it as it is.
+    ///
+    /// # Errors
+    /// There is none that waits.
+    pub fn look(&self, number: &str, session: &str, site: &SiteId) -> Result<Wanted, Gone> {
+        locked(&self.pending).look(number, session, site, self.clock.now())
+    }
+
+    /// Takes a pending opening of this session and site: whoever asks first, and nobody after.
+    ///
+    /// # Errors
+    /// There is none that waits. Of another session or site it stays as it is.
+    pub fn take(&self, number: &str, session: &str, site: &SiteId) -> Result<Wanted, Gone> {
+        locked(&self.pending).take(number, session, site, self.clock.now())
+    }
+
+    /// Counts one that is about to be finished.
+    ///
+    /// # Errors
+    /// This person opens too often.
+    pub fn pace(&self, login: &str) -> Result<(), NotNow> {
+        locked(&self.finished).step(login, self.clock.now()).map_err(NotNow::TooMany)
+    }
+
+    /// Records the opening, durably, and then signs its token. May wait for a disk.
+    ///
+    /// # Errors
+    /// Why there is no token.
+    pub fn issue(&self, granted: &Granted) -> Result<Secret, NotIssued> {
+        let number = random_number()?;
+        self.witness.record(&Event::Issued { told: Told::of(&granted.wanted), number: number.clone() })?;
+        let new = NewToken {
+            gateway: &granted.gateway,
+            account: &granted.wanted.account,
+            actor: &granted.wanted.login,
+            amr: granted.amr,
+            path: &granted.path,
+            state: &granted.state,
+        };
+        Ok(mint(&granted.key, &new, &number, self.clock.now())?)
+    }
+
+    /// Records that an opening was refused. May wait for a disk.
+    ///
+    /// # Errors
+    /// It is not recorded. Nothing is opened either way.
+    pub fn refused(&self, wanted: &Wanted, why: &'static str) -> Result<(), Unrecorded> {
+        self.witness.record(&Event::Refused { told: Told::of(wanted), why })
+    }
+}
