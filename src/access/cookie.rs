@@ -27,6 +27,8 @@ pub enum Kind {
     Session,
     /// A browser in which somebody has logged in before.
     Device,
+    /// A screen on a wall.
+    Wall,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
         match self {
             Self::Session => "mc-session+jwt",
             Self::Device => "mc-device+jwt",
+            Self::Wall => "mc-wall+jwt",
         }
     }
 
@@ -41,6 +44,7 @@ impl Kind {
         match self {
             Self::Session => "session",
             Self::Device => "device",
+            Self::Wall => "wall",
         }
     }
 }

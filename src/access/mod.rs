@@ -5,29 +5,33 @@
 
 pub mod accounts;
 pub mod cookie;
+pub mod journal;
 pub mod password;
 pub mod rights;
 pub mod secrets;
 pub mod sessions;
 pub mod store;
 pub mod throttle;
+pub mod walls;
 pub mod witness;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::access::{Access, Permission};
+use crate::config::access::{Access, Permission, User, Wallboard};
 
 use cookie::{Kind, Seal};
 use password::{Login, Offer, Refused};
 use rights::{Grants, Principal};
 use secrets::{KeyError, Master, random_id, sha256};
-use sessions::{Live, Out, Sessions, Standing, Use};
+use sessions::{ANOTHER_PASSWORD, Live, Out, REMOVED, Sessions, Standing, Use};
 use store::{Store, StoreError};
 use throttle::{Throttle, Tries};
+use walls::{Codes, Shown};
 use witness::{Event, Witness};
 
 /// A browser is known for so long after a login.
@@ -60,6 +64,8 @@ pub enum Denied {
     Wrong,
     /// Come again after this time.
     Later(Duration),
+    /// It cannot be recorded now, so it is not done.
+    Unrecorded,
     /// Nobody can log in now; the reason is for the log.
     Broken(String),
 }
@@ -68,9 +74,13 @@ pub enum Denied {
 #[derive(Debug)]
 pub struct People {
     sessions: Arc<Sessions>,
+    walls: Arc<Sessions>,
+    codes: Codes,
     devices: Seal,
     login: Box<dyn Login>,
     throttle: Mutex<Throttle>,
+    /// Who was told within this second to wait.
+    told: Mutex<HashMap<String, Timestamp>>,
     witness: Arc<dyn Witness>,
     clock: Clock,
 }
@@ -88,12 +98,23 @@ impl People {
         witness: Arc<dyn Witness>,
         clock: Clock,
     ) -> Result<Self, OpenError> {
-        let store = Store::open(folder)?;
+        let store = Arc::new(Store::open(folder)?);
         let master = Master::load(access.session.key.as_ref(), folder)?;
-        let sessions = Arc::new(Sessions::new(store, gateway, &master));
+        let sessions = Arc::new(Sessions::new(Arc::clone(&store), gateway, &master));
+        let walls = Arc::new(Sessions::of(Kind::Wall, store, gateway, &master));
         sessions.forget(&access.session, clock.now())?;
         let devices = Seal::new(Kind::Device, gateway, &master);
-        Ok(Self { sessions, devices, login, throttle: Mutex::default(), witness, clock })
+        Ok(Self {
+            sessions,
+            walls,
+            codes: Codes::default(),
+            devices,
+            login,
+            throttle: Mutex::default(),
+            told: Mutex::default(),
+            witness,
+            clock,
+        })
     }
 
     /// Lets somebody in, or not. `device` is the cookie of a known browser, if there is one.
@@ -111,7 +132,9 @@ impl People {
         let who = self.tries(&offer.login, from, device, now);
         let known = access.user(&offer.login).map(|user| format!("local:{}", user.login));
         if let Err(wait) = self.throttled(|throttle| throttle.begin(&who, now)) {
-            self.tell(&Event::Refused { login: known, from, why: "too_often" })?;
+            if self.is_news(&who, now) {
+                self.tell(Event::Refused { login: known, from, why: "too_often" }).await?;
+            }
             return Err(Denied::Later(wait));
         }
         match self.login.prove(offer, access).await {
@@ -120,13 +143,13 @@ impl People {
                 let login = format!("local:{}", user.login);
                 let rights = Grants::of(access, &user.roles).print();
                 let standing = Standing::new(user.password.expose(), rights);
-                self.tell(&Event::LoggedIn { login: login.clone(), from })?;
+                self.tell(Event::LoggedIn { login: login.clone(), from }).await?;
                 let welcome = self.welcome(login, standing, access).await?;
                 self.throttled(|throttle| throttle.succeeded(&who));
                 Ok(welcome)
             }
             Err(Refused::Wrong) => {
-                self.tell(&Event::Refused { login: known, from, why: "wrong" })?;
+                self.tell(Event::Refused { login: known, from, why: "wrong" }).await?;
                 Err(Denied::Wrong)
             }
             Err(Refused::Busy(wait)) => {
@@ -161,8 +184,16 @@ impl People {
         act(&mut self.throttle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn tell(&self, event: &Event) -> Result<(), Denied> {
-        self.witness.record(event).map_err(broken)
+    /// Whether it is worth a line that somebody has to wait: once a second for an account and address. Nothing was judged,
+    /// and whoever tries a thousand times a second must not fill the disk.
+    fn is_news(&self, who: &Tries, now: Timestamp) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| at.as_secs() == now.as_secs());
+        told.insert(format!("{who:?}"), now).is_none()
+    }
+
+    async fn tell(&self, event: Event) -> Result<(), Denied> {
+        self.witness.record(event).await.map_err(|_| Denied::Unrecorded)
     }
 
     /// Whose session a cookie is, by the configuration in force.
@@ -187,10 +218,105 @@ impl People {
     pub async fn log_out(&self, live: Live, everywhere: bool) -> Result<(), Denied> {
         let login = live.login.clone();
         let event = if everywhere { Event::LoggedOutEverywhere { login } } else { Event::LoggedOut { login } };
-        self.tell(&event)?;
+        self.tell(event).await?;
         let sessions = Arc::clone(&self.sessions);
         let end = move || if everywhere { sessions.end_all(&live.login) } else { sessions.end(&live) };
         tokio::task::spawn_blocking(end).await.map_err(|_| broken("a session could not be ended"))?.map_err(broken)
+    }
+
+    /// Whose sessions another configuration ends, and why: users who are gone, or whose password is another.
+    pub fn out_by(&self, before: &Access, now: &Access) -> Vec<(String, &'static str)> {
+        let why = |user: &User| match now.user(&user.login) {
+            None => Some(REMOVED),
+            Some(later) if later.password != user.password => Some(ANOTHER_PASSWORD),
+            Some(_) => None,
+        };
+        let out = before.users.iter().filter_map(|user| Some((format!("local:{}", user.login), why(user)?)));
+        // What cannot be counted may be there.
+        out.filter(|(login, _)| self.sessions.count(login).map_or(true, |count| count > 0)).collect()
+    }
+
+    /// Records that somebody's sessions end by the configuration. Say it before that is in force, and
+    /// [`end_all`](Self::end_all) after.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub async fn record_end(&self, login: &str, why: &'static str) -> Result<(), Denied> {
+        self.tell(Event::Ended { login: login.to_owned(), why }).await
+    }
+
+    /// Ends all sessions of somebody.
+    ///
+    /// # Errors
+    /// When it could not be written. They are no good anyway while the configuration stays as it is.
+    pub async fn end_all(&self, login: &str) -> Result<(), Denied> {
+        let (sessions, login) = (Arc::clone(&self.sessions), login.to_owned());
+        let end = move || sessions.end_all(&login);
+        tokio::task::spawn_blocking(end).await.map_err(|_| broken("a session could not be ended"))?.map_err(broken)
+    }
+
+    /// What a screen shows that is to be paired; `browser` is the id in its cookie. `None`: too many wait.
+    pub fn wall_code(&self, browser: &str, from: IpAddr) -> Option<Shown> {
+        self.codes.show(browser, from, self.clock.now())
+    }
+
+    /// Lets the screen that shows this code in as this wallboard.
+    ///
+    /// # Errors
+    /// Wrong: there is no such code or wallboard.
+    pub async fn pair(&self, access: &Access, by: &str, code: &str, wall: &str, from: IpAddr) -> Result<(), Denied> {
+        let now = self.clock.now();
+        let who = Tries::Stranger { account: format!("pair|{by}"), address: from };
+        self.throttled(|throttle| throttle.begin(&who, now)).map_err(Denied::Later)?;
+        let wall = access.wallboard(wall).ok_or(Denied::Wrong)?;
+        if !self.codes.take(code, now) {
+            return Err(Denied::Wrong);
+        }
+        self.throttled(|throttle| throttle.succeeded(&who));
+        let done = self.let_in(access, by, wall, from).await;
+        self.codes.settle(code, done.as_ref().ok().cloned());
+        done.map(|_| ())
+    }
+
+    async fn let_in(&self, access: &Access, by: &str, wall: &Wallboard, from: IpAddr) -> Result<String, Denied> {
+        let (login, now) = (format!("wall:{}", wall.name), self.clock.now());
+        self.tell(Event::Paired { login: by.to_owned(), wall: login.clone(), from }).await?;
+        let (walls, standing) = (Arc::clone(&self.walls), wall_standing(access, wall));
+        let begin = move || walls.begin(&login, &standing, &walls::rules(), now);
+        let begun = tokio::task::spawn_blocking(begin).await;
+        let live = begun.map_err(|_| broken("a session could not be begun"))?.map_err(broken)?;
+        Ok(live.cookie.unwrap_or_default())
+    }
+
+    /// Which wallboard a cookie is of, by the configuration in force.
+    ///
+    /// # Errors
+    /// When it is of none.
+    pub fn wall(&self, access: &Access, cookie: &str, used: Use) -> Result<(Principal, Live), Out> {
+        let wall = |login: &str| access.wallboard(login.strip_prefix("wall:")?);
+        let standing = |login: &str| Some(wall_standing(access, wall(login)?));
+        let live = self.walls.look(cookie, standing, &walls::rules(), used, self.clock.now())?;
+        let wall = wall(&live.login).ok_or(Out::SignedOut)?;
+        let grants = Grants::of(access, &wall.roles).only(&[Permission::Search]);
+        Ok((Principal { login: live.login.clone(), groups: Vec::new(), grants }, live))
+    }
+
+    /// How many screens are paired as a wallboard.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn screens(&self, wall: &str) -> Result<usize, StoreError> {
+        self.walls.count(&format!("wall:{wall}"))
+    }
+
+    /// Ends all screens of a wallboard.
+    ///
+    /// # Errors
+    /// When it could not be recorded or written; then they may still be good.
+    pub async fn end_wall(&self, by: &str, wall: &str) -> Result<(), Denied> {
+        let wall = format!("wall:{wall}");
+        self.tell(Event::Unpaired { login: by.to_owned(), wall: wall.clone() }).await?;
+        self.end_all(&wall).await
     }
 
     /// What a form carries.
@@ -212,6 +338,12 @@ pub fn bearer(access: &Access, token: &str, now: Timestamp) -> Option<Principal>
     let grants = Grants::of(access, &known.roles);
     let grants = grants.only(&[Permission::Search, Permission::View, Permission::Audit]);
     (!expired).then(|| Principal { login: format!("token:{}", known.name), groups: Vec::new(), grants })
+}
+
+/// A wallboard has no password: its name stands for one.
+fn wall_standing(access: &Access, wall: &Wallboard) -> Standing {
+    let rights = Grants::of(access, &wall.roles).only(&[Permission::Search]).print();
+    Standing::new(&format!("wall:{}", wall.name), rights)
 }
 
 fn broken(fault: impl std::fmt::Display) -> Denied {

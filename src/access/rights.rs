@@ -75,6 +75,11 @@ impl Grants {
         all.filter(|permission| self.on(*permission, site, tags).is_some()).collect()
     }
 
+    /// Whether the permission is granted anywhere.
+    pub fn anywhere(&self, permission: Permission) -> bool {
+        self.0.iter().any(|grant| grant.permission == permission)
+    }
+
     /// Whether the permission is granted for every site. For what is of no single site.
     pub fn everywhere(&self, permission: Permission) -> bool {
         use crate::config::access::Target;

@@ -7,6 +7,7 @@
 //!
 //! A session gets another id where the rights of its user have changed. Anything that goes wrong means signed out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -23,6 +24,11 @@ const TOUCH_AFTER: Duration = Duration::from_secs(60);
 
 /// A cookie that is older than this is made anew when it is used.
 const RENEW_AFTER: Duration = Duration::from_secs(300);
+
+/// Why sessions end by a change of the configuration.
+pub const REMOVED: &str = "no user of this name any more";
+/// The same.
+pub const ANOTHER_PASSWORD: &str = "another password";
 
 /// What the configuration in force says of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +72,14 @@ pub enum Out {
     /// None, or not any more.
     #[error("signed out")]
     SignedOut,
+    /// Not any more, by the configuration: that is to be recorded, and all sessions of the user ended.
+    #[error("signed out: {why}")]
+    Over {
+        /// Qualified login.
+        login: String,
+        /// Why, in words.
+        why: &'static str,
+    },
     /// It cannot be known.
     #[error("{0}")]
     Broken(#[from] StoreError),
@@ -77,15 +91,20 @@ pub enum Out {
 /// All sessions of this gateway.
 #[derive(Debug)]
 pub struct Sessions {
-    store: Store,
+    store: Arc<Store>,
     seal: Seal,
     forms: [u8; 32],
 }
 
 impl Sessions {
-    /// Kept in this store, with keys from this master, for the gateway of this id.
-    pub fn new(store: Store, gateway: &str, master: &Master) -> Self {
-        Self { store, seal: Seal::new(Kind::Session, gateway, master), forms: master.derived("form|gateway") }
+    /// Of people, kept in this store, with keys from this master, for the gateway of this id.
+    pub fn new(store: impl Into<Arc<Store>>, gateway: &str, master: &Master) -> Self {
+        Self::of(Kind::Session, store, gateway, master)
+    }
+
+    /// The same, of one kind of cookie.
+    pub fn of(kind: Kind, store: impl Into<Arc<Store>>, gateway: &str, master: &Master) -> Self {
+        Self { store: store.into(), seal: Seal::new(kind, gateway, master), forms: master.derived("form|gateway") }
     }
 
     /// Begins a session for somebody who has just proved who they are. On disk before the cookie is told.
@@ -152,13 +171,16 @@ impl Sessions {
             return Err(Out::SignedOut);
         }
         let over = |since: i64, rule: Duration| Timestamp::from_millis(since).until(now) >= rule;
-        let standing = standing(login).filter(|standing| standing.credential == record.credential);
-        let Some(standing) = standing.filter(|_| !over(record.begun, rules.absolute) && !over(record.seen, rules.idle))
-        else {
-            // What is over once stays over, even if the user or the rule comes back.
+        if over(record.begun, rules.absolute) || over(record.seen, rules.idle) {
+            // What is over once stays over, even if the rule comes back.
             self.store.end(login, id)?;
             return Err(Out::SignedOut);
-        };
+        }
+        let out = |why| Out::Over { login: login.to_owned(), why };
+        let standing = standing(login).ok_or_else(|| out(REMOVED))?;
+        if standing.credential != record.credential {
+            return Err(out(ANOTHER_PASSWORD));
+        }
         let same = || Live { login: login.to_owned(), id: id.to_owned(), cookie: None };
         if used == Use::Only {
             return Ok(same());
@@ -168,7 +190,10 @@ impl Sessions {
             return self.kept(login, record, Some(id), rules, now);
         }
         if over(record.seen, TOUCH_AFTER) {
-            self.store.touch(login, id, now.as_millis())?;
+            // A full disk signs nobody out: the session then ends as if it had not been used.
+            if let Err(error) = self.store.touch(login, id, now.as_millis()) {
+                tracing::warn!(%error, "the use of a session could not be noted");
+            }
         }
         let renewed = Timestamp::from_secs(claims.iat).until(now) >= RENEW_AFTER;
         let cookie = if renewed { Some(self.cookie(login, id, &record, rules, now)?) } else { None };

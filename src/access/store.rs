@@ -5,6 +5,8 @@
 //! whoever reads the file cannot make a cookie of it. A file that cannot be read is an error, never an empty store.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -46,7 +48,8 @@ pub struct StoreError {
 
 /// All sessions. See the module's text.
 pub struct Store {
-    database: Database,
+    /// None while it could not be opened again after the disk refused something.
+    database: RwLock<Option<Database>>,
     path: PathBuf,
 }
 
@@ -77,16 +80,34 @@ impl Store {
         };
         private_folder(folder).and_then(|()| private_file(&path)).map_err(|error| failed(redb::Error::Io(error)))?;
         let database = Database::create(&path).map_err(|error| failed(error.into()))?;
-        let store = Self { database, path: path.clone() };
         // Both tables exist from here on, and a file that was cut is found now instead of later.
         let tables = || -> Result<(), redb::Error> {
-            let change = store.database.begin_write()?;
+            let change = database.begin_write()?;
             change.open_table(SESSIONS)?;
             change.open_table(EPOCHS)?;
             Ok(change.commit()?)
         };
         tables().map_err(failed)?;
-        Ok(store)
+        Ok(Self { database: RwLock::new(Some(database)), path: path.clone() })
+    }
+
+    /// Does this with the database. Once the disk has refused something, the library does nothing any more with what it
+    /// has open: then it is opened again, so that reading goes on, and writing once there is space.
+    fn with<T>(&self, act: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        let tried = match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(database) => act(database),
+            None => Err(redb::Error::PreviousIo),
+        };
+        let again = matches!(tried, Err(redb::Error::PreviousIo));
+        if !again && !matches!(tried, Err(redb::Error::Io(_))) {
+            return tried;
+        }
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // Its lock on the file ends before the next begins.
+        *database = None;
+        let opened = database.insert(Database::open(&self.path)?);
+        // What the disk refused just now is not tried at once again.
+        if again { act(opened) } else { tried }
     }
 
     /// A session, if it is there.
@@ -94,13 +115,13 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn find(&self, login: &str, id: &str) -> Result<Option<Record>, StoreError> {
-        let found = || -> Result<Option<Record>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SESSIONS)?;
+        let found = |database: &Database| -> Result<Option<Record>, redb::Error> {
+            let table = database.begin_read()?.open_table(SESSIONS)?;
             let value = table.get((login, digest(id).as_str()))?;
             // A record of another version is as good as none.
             Ok(value.and_then(|value| serde_json::from_str(value.value()).ok()))
         };
-        found().map_err(|error| self.failed("read", error))
+        self.with(found).map_err(|error| self.failed("read", error))
     }
 
     /// How often the user has signed out everywhere.
@@ -108,11 +129,11 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn epoch(&self, login: &str) -> Result<u64, StoreError> {
-        let found = || -> Result<u64, redb::Error> {
-            let table = self.database.begin_read()?.open_table(EPOCHS)?;
+        let found = |database: &Database| -> Result<u64, redb::Error> {
+            let table = database.begin_read()?.open_table(EPOCHS)?;
             Ok(table.get(login)?.map_or(0, |value| value.value()))
         };
-        found().map_err(|error| self.failed("read", error))
+        self.with(found).map_err(|error| self.failed("read", error))
     }
 
     /// Keeps a new session, in the place of `instead` where one is named; the user's oldest go when there are more than
@@ -129,12 +150,13 @@ impl Store {
         instead: Option<&str>,
         most: usize,
     ) -> Result<bool, StoreError> {
-        let mut begun = true;
+        let begun = AtomicBool::new(true);
         self.change(|sessions, _| {
             if let Some(instead) = instead {
-                begun = sessions.remove((login, digest(instead).as_str()))?.is_some();
+                let found = sessions.remove((login, digest(instead).as_str()))?.is_some();
+                begun.store(found, Ordering::Relaxed);
             }
-            if !begun {
+            if !begun.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let mut others = of(sessions, login)?;
@@ -146,7 +168,7 @@ impl Store {
             sessions.insert((login, digest(id).as_str()), text_of(record).as_str())?;
             Ok(())
         })?;
-        Ok(begun)
+        Ok(begun.into_inner())
     }
 
     /// Notes that a session was used. One that has ended meanwhile stays ended.
@@ -188,7 +210,7 @@ impl Store {
         })
     }
 
-    /// Forgets sessions that began before `begun` or were last used before `seen`, in ms since 1970.
+    /// Forgets sessions of people that began before `begun` or were last used before `seen`, in ms since 1970.
     ///
     /// # Errors
     /// When it could not be written.
@@ -197,7 +219,7 @@ impl Store {
             let lives = |text: &str| {
                 serde_json::from_str::<Record>(text).is_ok_and(|record| record.begun >= begun && record.seen >= seen)
             };
-            Ok(sessions.retain(|_, text| lives(text))?)
+            Ok(sessions.retain(|(login, _), text| login.starts_with("wall:") || lives(text))?)
         })
     }
 
@@ -206,19 +228,19 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn count(&self, login: &str) -> Result<usize, StoreError> {
-        let counted = || -> Result<usize, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SESSIONS)?;
+        let counted = |database: &Database| -> Result<usize, redb::Error> {
+            let table = database.begin_read()?.open_table(SESSIONS)?;
             Ok(of(&table, login)?.len())
         };
-        counted().map_err(|error| self.failed("read", error))
+        self.with(counted).map_err(|error| self.failed("read", error))
     }
 
     fn change(
         &self,
-        change: impl FnOnce(&mut SessionTable<'_>, &mut redb::Table<'_, &'static str, u64>) -> Result<(), redb::Error>,
+        change: impl Fn(&mut SessionTable<'_>, &mut redb::Table<'_, &'static str, u64>) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
-        let changed = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+        let changed = |database: &Database| -> Result<(), redb::Error> {
+            let transaction = database.begin_write()?;
             {
                 let mut sessions = transaction.open_table(SESSIONS)?;
                 let mut epochs = transaction.open_table(EPOCHS)?;
@@ -226,7 +248,7 @@ impl Store {
             }
             Ok(transaction.commit()?)
         };
-        changed().map_err(|error| self.failed("written", error))
+        self.with(changed).map_err(|error| self.failed("written", error))
     }
 
     fn failed(&self, done: &'static str, source: redb::Error) -> StoreError {

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::password::{Passwords, hash};
+use futures_util::future::BoxFuture;
+
 use super::witness::Unrecorded;
 use super::*;
 use crate::config::access::{ApiToken, Grant, Role, Target, User};
@@ -18,11 +20,17 @@ struct Notes {
 }
 
 impl Witness for Notes {
-    fn record(&self, event: &Event) -> Result<(), Unrecorded> {
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), Unrecorded>> {
+        Box::pin(std::future::ready(self.keep(event)))
+    }
+}
+
+impl Notes {
+    fn keep(&self, event: Event) -> Result<(), Unrecorded> {
         if self.full.load(Ordering::Relaxed) {
             return Err(Unrecorded);
         }
-        self.events.lock().unwrap().push(event.clone());
+        self.events.lock().unwrap().push(event);
         Ok(())
     }
 }
@@ -83,7 +91,8 @@ async fn somebody_is_in_and_is_out_when_they_leave_the_configuration() {
     );
     assert!(people.signed_in(&access, &welcome.device, Use::Counts).is_err(), "a known browser is no session");
     access.users.retain(|user| user.login != "ana");
-    assert!(matches!(people.signed_in(&access, &cookie, Use::Only), Err(Out::SignedOut)));
+    assert!(matches!(people.signed_in(&access, &cookie, Use::Only), Err(Out::Over { .. })));
+    assert_eq!(people.out_by(&self::access(), &access), [("local:ana".to_owned(), sessions::REMOVED)]);
     assert_eq!(*notes.events.lock().unwrap(), [Event::LoggedIn { login: "local:ana".to_owned(), from: from(1) }]);
     assert_eq!(live.login, "local:ana");
 }
@@ -94,7 +103,7 @@ async fn what_cannot_be_recorded_does_not_happen() {
     let notes = Arc::new(Notes::default());
     let people = people(folder.path(), &notes);
     notes.full.store(true, Ordering::Relaxed);
-    assert!(matches!(people.log_in(&access(), offer("ana"), from(1), None).await, Err(Denied::Broken(_))));
+    assert!(matches!(people.log_in(&access(), offer("ana"), from(1), None).await, Err(Denied::Unrecorded)));
     assert_eq!(people.sessions.count("local:ana").unwrap(), 0);
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use futures_util::future::BoxFuture;
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -32,6 +34,46 @@ pub enum Event {
         /// Qualified login.
         login: String,
     },
+    /// Somebody let a screen in.
+    Paired {
+        /// Qualified login.
+        login: String,
+        /// As this wallboard, such as `wall:noc`.
+        wall: String,
+        /// From where.
+        from: IpAddr,
+    },
+    /// Somebody ended a wallboard's screens.
+    Unpaired {
+        /// Qualified login.
+        login: String,
+        /// Which.
+        wall: String,
+    },
+    /// The configuration ended somebody's sessions.
+    Ended {
+        /// Qualified login.
+        login: String,
+        /// Why, in words.
+        why: &'static str,
+    },
+}
+
+impl Event {
+    /// Says it in the log.
+    pub fn tell(&self) {
+        match self {
+            Self::LoggedIn { login, from } => tracing::info!(login, %from, "logged in"),
+            Self::Refused { login, from, why } => {
+                tracing::warn!(login = login.as_deref().unwrap_or("unknown"), %from, why, "a login was refused");
+            }
+            Self::LoggedOut { login } => tracing::info!(login, "logged out"),
+            Self::LoggedOutEverywhere { login } => tracing::info!(login, "logged out everywhere"),
+            Self::Paired { login, wall, from } => tracing::info!(login, wall, %from, "paired a wallboard"),
+            Self::Unpaired { login, wall } => tracing::info!(login, wall, "ended a wallboard"),
+            Self::Ended { login, why } => tracing::info!(login, why, "signed out by a change of the configuration"),
+        }
+    }
 }
 
 /// It could not be recorded.
@@ -45,23 +87,5 @@ pub trait Witness: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When it is not kept: then what it tells of must not happen.
-    fn record(&self, event: &Event) -> Result<(), Unrecorded>;
-}
-
-/// Tells the log.
-#[derive(Clone, Copy, Debug)]
-pub struct TellLog;
-
-impl Witness for TellLog {
-    fn record(&self, event: &Event) -> Result<(), Unrecorded> {
-        match event {
-            Event::LoggedIn { login, from } => tracing::info!(login, %from, "logged in"),
-            Event::Refused { login, from, why } => {
-                tracing::warn!(login = login.as_deref().unwrap_or("unknown"), %from, why, "a login was refused");
-            }
-            Event::LoggedOut { login } => tracing::info!(login, "logged out"),
-            Event::LoggedOutEverywhere { login } => tracing::info!(login, "logged out everywhere"),
-        }
-        Ok(())
-    }
+    fn record(&self, event: Event) -> BoxFuture<'_, Result<(), Unrecorded>>;
 }

@@ -41,6 +41,9 @@ pub struct State {
     pub failing: Option<String>,
 }
 
+/// A record, or that the log is to be closed.
+type Message = Option<Waiting>;
+
 struct Waiting {
     at: Timestamp,
     record: Record,
@@ -50,9 +53,8 @@ struct Waiting {
 /// The open log. Appends may come from anywhere at the same time.
 #[derive(Debug)]
 pub struct Log {
-    records: mpsc::Sender<Waiting>,
+    records: mpsc::Sender<Message>,
     state: watch::Receiver<State>,
-    ended: oneshot::Receiver<()>,
     clock: Clock,
 }
 
@@ -79,31 +81,36 @@ impl Log {
     }
 
     pub(super) fn start(mut writer: Writer, clock: Clock, lock: Option<std::fs::File>) -> io::Result<Self> {
-        let (records, mut waiting) = mpsc::channel::<Waiting>(WAITING);
+        let (records, mut waiting) = mpsc::channel::<Message>(WAITING);
         let (tell, state) = watch::channel(standing(&writer, None));
-        let (end, ended) = oneshot::channel();
         thread::Builder::new().name("audit".to_owned()).spawn(move || {
-            while let Some(first) = waiting.blocking_recv() {
+            let mut is_open = true;
+            while is_open && let Some(Some(first)) = waiting.blocking_recv() {
                 let mut batch = vec![first];
-                while batch.len() < AT_ONCE
+                while is_open
+                    && batch.len() < AT_ONCE
                     && let Ok(next) = waiting.try_recv()
                 {
-                    batch.push(next);
+                    match next {
+                        Some(next) => batch.push(next),
+                        None => is_open = false,
+                    }
                 }
                 let all: Vec<(Timestamp, &Record)> =
                     batch.iter().map(|waiting| (waiting.at, &waiting.record)).collect();
                 let done = writer.commit(&all).map_err(|error| error.to_string());
                 tell.send_replace(standing(&writer, done.clone().err()));
-                for Waiting { done: tell, .. } in batch {
+                for Waiting { done: asker, .. } in batch {
                     // Whoever left does not hear it; it is recorded all the same.
-                    let _ = tell.send(done.clone().map_err(AppendError::Disk));
+                    let _ = asker.send(done.clone().map_err(AppendError::Disk));
                 }
             }
             drop(writer);
             drop(lock);
-            let _ = end.send(());
+            // Whoever waits for the end hears it by this.
+            drop(tell);
         })?;
-        Ok(Self { records, state, ended, clock })
+        Ok(Self { records, state, clock })
     }
 
     /// Records this. Success means: it is on the disk.
@@ -112,7 +119,8 @@ impl Log {
     /// It is not, or not surely, recorded; do not do what it is about.
     pub async fn append(&self, record: Record) -> Result<(), AppendError> {
         let (done, told) = oneshot::channel();
-        self.records.send(Waiting { at: self.clock.now(), record, done }).await.map_err(|_| AppendError::Closed)?;
+        let waiting = Waiting { at: self.clock.now(), record, done };
+        self.records.send(Some(waiting)).await.map_err(|_| AppendError::Closed)?;
         told.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -121,10 +129,12 @@ impl Log {
         self.state.borrow().clone()
     }
 
-    /// Waits until all is written and the lock is free.
-    pub async fn close(self) {
-        drop(self.records);
-        let _ = self.ended.await;
+    /// Waits until all is written and the lock is free. Nothing can be appended after.
+    pub async fn close(&self) {
+        // Closed before by somebody else: then its end is all there is to wait for.
+        let _ = self.records.send(None).await;
+        let mut state = self.state.clone();
+        while state.changed().await.is_ok() {}
     }
 }
 

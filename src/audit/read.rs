@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::segments::{LONGEST_LINE, list};
+use super::segments::{LONGEST_LINE, list, name};
 use crate::clock::Timestamp;
 
 const PIECE: u64 = 32 << 10;
@@ -24,6 +24,8 @@ pub struct Filter {
     pub from: Option<Timestamp>,
     /// Before this.
     pub to: Option<Timestamp>,
+    /// Before this line, by its number.
+    pub before: Option<u64>,
 }
 
 /// A line that was read.
@@ -33,6 +35,10 @@ pub struct Entry {
     pub seq: u64,
     /// When.
     pub at: Timestamp,
+    /// By whom.
+    pub actor: String,
+    /// Of which site, if it is about one.
+    pub site: Option<String>,
     /// The line itself, JSON as it stands in the file.
     pub line: String,
 }
@@ -65,6 +71,7 @@ impl Filter {
             && same(&self.action, Some(&fields.action))
             && self.from.is_none_or(|from| at >= from)
             && self.to.is_none_or(|to| at < to)
+            && self.before.is_none_or(|before| fields.seq < before)
     }
 }
 
@@ -73,7 +80,12 @@ impl Filter {
 /// # Errors
 /// The folder cannot be listed.
 pub fn newest(folder: &Path, filter: Filter) -> Result<Newest, ReadError> {
-    let files = list(folder).map_err(|error| ReadError::Disk(folder.display().to_string(), error.to_string()))?;
+    let mut files = list(folder).map_err(|error| ReadError::Disk(folder.display().to_string(), error.to_string()))?;
+    if let Some(before) = filter.before {
+        // A segment is named by its first line.
+        let end = name(before);
+        files.retain(|file| file.file_name().is_some_and(|file| *file.to_string_lossy() < *end));
+    }
     Ok(Newest { files, current: None, filter })
 }
 
@@ -121,7 +133,11 @@ fn entry(line: Vec<u8>, filter: &Filter) -> Result<Option<Entry>, ()> {
     let fields: Fields = serde_json::from_str(&line).map_err(|_| ())?;
     let instant: jiff::Timestamp = fields.ts.parse().map_err(|_| ())?;
     let at = Timestamp::from_millis(instant.as_millisecond());
-    Ok(filter.wants(&fields, at).then_some(Entry { seq: fields.seq, at, line }))
+    let Fields { seq, actor, site, .. } = match filter.wants(&fields, at) {
+        true => fields,
+        false => return Ok(None),
+    };
+    Ok(Some(Entry { seq, at, actor, site, line }))
 }
 
 /// The last whole line of a file.

@@ -19,6 +19,8 @@ pub enum Action {
     Logout,
     /// Sessions were ended by somebody.
     SessionRevoked,
+    /// A screen was let in.
+    WallPaired,
     /// An opening was signed.
     OpenIssued,
     /// A verifier took it.
@@ -45,6 +47,7 @@ impl Action {
             Self::LoginFailed => "login.failed",
             Self::Logout => "logout",
             Self::SessionRevoked => "session.revoked",
+            Self::WallPaired => "wall.paired",
             Self::OpenIssued => "open.issued",
             Self::OpenConsumed => "open.consumed",
             Self::OpenRefused => "open.refused",
@@ -131,6 +134,11 @@ impl Record {
         Self::new(Action::SessionRevoked, actor).detail(whose)
     }
 
+    /// `actor` let a screen in as this wallboard.
+    pub fn paired(actor: &str, wall: &str) -> Self {
+        Self::new(Action::WallPaired, actor).detail(wall)
+    }
+
     /// About to be signed. Written before the token exists.
     pub fn issued(actor: &str, opening: Opening<'_>) -> Self {
         Self::new(Action::OpenIssued, actor).opening(opening)
@@ -144,6 +152,11 @@ impl Record {
     /// Refused, with the stable word of the reason.
     pub fn refused(actor: &str, opening: Opening<'_>, reason: &'static str) -> Self {
         Self::new(Action::OpenRefused, actor).opening(opening).result(reason)
+    }
+
+    /// Refused before there was a token.
+    pub fn not_begun(actor: &str, opening: Opening<'_>, reason: &'static str) -> Self {
+        Self { jti: None, ..Self::refused(actor, opening, reason) }
     }
 
     /// Refused before anything about it could be believed.
@@ -164,6 +177,11 @@ impl Record {
     /// Another configuration: what differs.
     pub fn configuration(actor: &str, difference: &str) -> Self {
         Self::new(Action::ConfigReload, actor).detail(difference)
+    }
+
+    /// A configuration that was refused for so many mistakes.
+    pub fn configuration_refused(actor: &str, mistakes: usize) -> Self {
+        Self::new(Action::ConfigReload, actor).result("refused").detail(&format!("{mistakes} mistakes"))
     }
 
     /// A search, asked `count` times.

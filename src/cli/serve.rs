@@ -62,6 +62,7 @@ pub(super) async fn open<'a>(
         StartError::Listen { .. }
         | StartError::People(_)
         | StartError::Used(_)
+        | StartError::Audit(_)
         | StartError::Tls(_)
         | StartError::Signals(_) => Exit::Failed,
     })

@@ -34,6 +34,11 @@ impl Access {
         self.roles.iter().find(|role| role.name == name)
     }
 
+    /// A wallboard by its name.
+    pub fn wallboard(&self, name: &str) -> Option<&Wallboard> {
+        self.wallboards.iter().find(|wall| wall.name == name)
+    }
+
     /// A user by their login.
     pub fn user(&self, login: &str) -> Option<&User> {
         self.users.iter().find(|user| user.login == login)

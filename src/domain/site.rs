@@ -80,7 +80,8 @@ pub enum ErrorCode {
     Unreachable,
     /// The connection's encryption failed: certificate, name, protocol.
     Tls,
-    /// The site refused our credentials. Never retried by itself: it holds a worker of the site for 15 s.
+    /// The site refused our credentials. Asked again more and more rarely, since each try holds a worker of the site for
+    /// 15 s; changed credentials or a probe have it asked sooner.
     Auth,
     /// The account is known but may not do this.
     Forbidden,

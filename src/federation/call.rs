@@ -12,6 +12,7 @@ use super::cursor::Place;
 use super::found::{FoundCache, Sought};
 use super::memory::{Held, Waiter};
 use super::slot::{Look, Slot, Wanted};
+use super::snapshot::told_to;
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{Contribution, Failure, Outcome, Query, SiteError, SiteId, StatusCounts};
@@ -315,6 +316,8 @@ impl Kept {
 
 impl Call {
     fn outcome(&self, due: &Due, held: Option<&Held>, rows: usize) -> Outcome {
+        // To somebody limited to groups: that some are lost, not how many of others.
+        let most = if matches!(*self.visible, Visible::All) { usize::MAX } else { 1 };
         Outcome {
             site: self.slot.plan().id.clone(),
             contribution: due.contribution,
@@ -324,8 +327,8 @@ impl Call {
             alerts_as_of: held.and(due.alerts_as_of),
             took: self.watch.elapsed(),
             failure: due.failure.clone(),
-            warnings: held.map(|held| held.warnings.to_vec()).unwrap_or_default(),
-            lost: held.map_or(0, |held| held.inventory.complaints().rows),
+            warnings: held.map(|held| told_to(&self.visible, &held.warnings)).unwrap_or_default(),
+            lost: held.map_or(0, |held| held.inventory.complaints().rows).min(most),
         }
     }
 

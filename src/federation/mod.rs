@@ -37,7 +37,7 @@ pub use memory::{Held, Waiter};
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
 pub use slot::{Look, Plan, Slot, Wanted};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, told_to};
 pub use tally::ReadTally;
 
 use self::call::{Asked, Call};

@@ -9,6 +9,7 @@ use super::slot::{Slot, Wanted};
 use super::tally::ReadTally;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::domain::{ErrorCode, Failure, SiteError};
+use crate::inventory::Visible;
 use crate::sites::About;
 
 /// A read that runs so long, without current rows meanwhile, is told as trouble before it ends.
@@ -88,6 +89,19 @@ impl Slot {
         }
     }
 }
+
+/// What somebody is told of a site's warnings. They may name agents and groups, so who is limited to groups hears only
+/// that there are some.
+pub fn told_to(visible: &Visible, warnings: &[String]) -> Vec<String> {
+    match visible {
+        Visible::All => warnings.to_vec(),
+        Visible::Groups(_) if warnings.is_empty() => Vec::new(),
+        Visible::Groups(_) => vec![NEUTRAL.to_owned()],
+    }
+}
+
+/// Names nothing.
+const NEUTRAL: &str = "not everything this site sent could be used; whoever runs the gateway sees what";
 
 /// Why nobody's question has it read before then.
 fn rests(until: Timestamp, why: Rest, policy: &Policy) -> String {

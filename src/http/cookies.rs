@@ -11,6 +11,12 @@ pub(super) const SESSION: &str = "__Host-mc_session";
 /// A browser in which somebody has logged in before.
 pub(super) const DEVICE: &str = "__Host-mc_device";
 
+/// A screen on a wall.
+pub(super) const WALL: &str = "__Host-mc_wall";
+
+/// Browsers keep no cookie for longer.
+const WALL_SECONDS: u64 = 400 * 86_400;
+
 /// A browser that is about to log in.
 pub(super) const BEFORE: &str = "__Host-mc_login";
 
@@ -47,9 +53,10 @@ fn set(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Whether an answer sets the session's cookie, or takes it.
-pub(super) fn sets_session(headers: &HeaderMap) -> bool {
-    headers.get_all(header::SET_COOKIE).iter().any(|value| value.as_bytes().starts_with(SESSION.as_bytes()))
+/// Whether an answer says itself who this browser is from now on.
+pub(super) fn sets_one(headers: &HeaderMap) -> bool {
+    let of = |value: &HeaderValue| [SESSION, WALL].iter().any(|name| value.as_bytes().starts_with(name.as_bytes()));
+    headers.get_all(header::SET_COOKIE).iter().any(of)
 }
 
 /// Sets the session's cookie. It goes when the browser is closed, or before.
@@ -65,6 +72,11 @@ pub(super) fn no_session() -> HeaderValue {
 /// Makes the browser a known one.
 pub(super) fn device(value: &str) -> HeaderValue {
     set(&format!("{DEVICE}={value}; Secure; HttpOnly; Path=/; SameSite=Strict; Max-Age={DEVICE_SECONDS}"))
+}
+
+/// Makes a screen a wallboard.
+pub(super) fn wall(value: &str) -> HeaderValue {
+    set(&format!("{WALL}={value}; Secure; HttpOnly; Path=/; SameSite=Lax; Max-Age={WALL_SECONDS}"))
 }
 
 /// Binds a login form to this browser.

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::cookies::{self, SESSION};
+use super::cookies::{self, Peer, SESSION, WALL};
 use super::problem::Problem;
 use super::{Gateway, Shared};
 use crate::access::rights::Principal;
@@ -33,7 +33,7 @@ const BY_ITSELF: &[&str] = &["/api/v1/pulse"];
 
 /// Whether a form is sent to this path: it carries its token in its body, and whoever reads that looks at it.
 fn takes_a_form(path: &str) -> bool {
-    matches!(path, "/login" | "/logout")
+    matches!(path, "/login" | "/logout" | "/pair")
         || path.starts_with(OPENINGS)
         || (path.starts_with("/sites/") && path.ends_with("/probe"))
 }
@@ -58,8 +58,12 @@ pub(super) enum Identity {
 #[derive(Debug)]
 pub(super) struct Somebody {
     pub(super) principal: Principal,
-    /// Their session; programs have none.
+    /// Their session; programs and wallboards have none.
     pub(super) live: Option<Live>,
+    /// The one view of a wallboard.
+    pub(super) wall: Option<String>,
+    /// A wallboard's new cookie.
+    renewed: Option<String>,
     proof: Proof,
 }
 
@@ -72,6 +76,8 @@ pub(super) enum Proof {
     Token(Secret),
     /// The session's cookie.
     Cookie(Secret),
+    /// A wallboard's cookie.
+    Wall(Secret),
 }
 
 impl Proof {
@@ -81,7 +87,9 @@ impl Proof {
             let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
             return Self::Token(Secret::new(token.map_or("", |(_, token)| token.trim())));
         }
-        cookies::cookie(headers, SESSION).map_or(Self::None, |cookie| Self::Cookie(Secret::new(cookie)))
+        let of = |name| cookies::cookie(headers, name).filter(|cookie| !cookie.is_empty()).map(Secret::new);
+        let wall = || of(WALL).map_or(Self::None, Self::Wall);
+        of(SESSION).map_or_else(wall, Self::Cookie)
     }
 }
 
@@ -101,9 +109,13 @@ pub(super) async fn pass(State(shared): State<Arc<Shared>>, mut request: Request
     }
     let used = if BY_ITSELF.contains(&request.uri().path()) { Use::Only } else { Use::Counts };
     let identity = identify(&shared.gateway, &app, &proof, used).await;
+    let identity = where_it_stands(identity, &app, &request);
     let unmeant = unmeant(&shared.gateway, &identity, &request);
     let cookie = match &identity {
-        Identity::Somebody(somebody) => somebody.live.as_ref().and_then(|live| live.cookie.clone()),
+        Identity::Somebody(somebody) => match &somebody.renewed {
+            Some(cookie) => Some(cookies::wall(cookie)),
+            None => somebody.live.as_ref().and_then(|live| live.cookie.as_deref()).map(cookies::session),
+        },
         _ => None,
     };
     let mut response = match unmeant {
@@ -114,11 +126,22 @@ pub(super) async fn pass(State(shared): State<Arc<Shared>>, mut request: Request
             next.run(request).await
         }
     };
-    // A handler that sets or takes the session's cookie knows better.
-    if let Some(cookie) = cookie.filter(|_| !cookies::sets_session(response.headers())) {
-        response.headers_mut().append(header::SET_COOKIE, cookies::session(&cookie));
+    // A handler that sets or takes such a cookie knows better.
+    if let Some(cookie) = cookie.filter(|_| !cookies::sets_one(response.headers())) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// A wallboard is one only from its own addresses.
+fn where_it_stands(identity: Identity, app: &App, request: &Request) -> Identity {
+    let Identity::Somebody(somebody) = &identity else { return identity };
+    let name = somebody.principal.login.strip_prefix("wall:").filter(|_| somebody.wall.is_some());
+    let Some(wall) = name.and_then(|name| app.config.access.wallboard(name)) else { return identity };
+    let peer = request.extensions().get::<Peer>().copied();
+    let from = cookies::client(peer, request.headers(), &app.config.gateway.trusted_proxies);
+    let may = wall.addresses.is_empty() || wall.addresses.iter().any(|range| range.contains(&from));
+    if may { identity } else { Identity::Nobody("this wallboard may not be shown from here") }
 }
 
 /// Browsers say where a request that carries our cookie comes from. `gate.rs` judges those that change something; of
@@ -154,18 +177,22 @@ async fn identify(gateway: &Gateway, app: &Arc<App>, proof: &Proof, used: Use) -
     if !app.config.access.has_login() {
         return Identity::Anyone;
     }
-    let somebody = |principal, live| Identity::Somebody(Arc::new(Somebody { principal, live, proof: proof.clone() }));
+    let somebody = |principal, live| {
+        let (wall, renewed, proof) = (None, None, proof.clone());
+        Identity::Somebody(Arc::new(Somebody { principal, live, wall, renewed, proof }))
+    };
     match proof {
         Proof::None => Identity::Nobody("nobody is signed in"),
         Proof::Token(token) => match bearer(&app.config.access, token.expose(), app.clock().now()) {
             Some(principal) => somebody(principal, None),
             None => Identity::Nobody("this token is not known, or has expired"),
         },
+        Proof::Wall(cookie) => wallboard(gateway, app, cookie, used, proof).await,
         Proof::Cookie(cookie) => {
             let Some(people) = gateway.people.clone() else { return Identity::Unknown };
             match signed_in(people, Arc::clone(app), cookie.clone(), used).await {
                 Ok((principal, live)) => somebody(principal, Some(live)),
-                Err(Out::SignedOut) => Identity::Nobody("the session has ended"),
+                Err(Out::SignedOut | Out::Over { .. }) => Identity::Nobody("the session has ended"),
                 Err(fault) => {
                     tracing::error!(%fault, "it cannot be found out who is signed in, so nobody is");
                     Identity::Unknown
@@ -175,10 +202,46 @@ async fn identify(gateway: &Gateway, app: &Arc<App>, proof: &Proof, used: Use) -
     }
 }
 
+async fn wallboard(gateway: &Gateway, app: &Arc<App>, cookie: &Secret, used: Use, proof: &Proof) -> Identity {
+    let Some(people) = gateway.people.clone() else { return Identity::Unknown };
+    let (who, now, cookie) = (Arc::clone(&people), Arc::clone(app), cookie.clone());
+    let look = move || who.wall(&now.config.access, cookie.expose(), used);
+    match tokio::task::spawn_blocking(look).await.unwrap_or(Err(Out::Unmade("a fault of this program"))) {
+        Ok((principal, live)) => {
+            let name = principal.login.strip_prefix("wall:").unwrap_or_default();
+            let wall = app.config.access.wallboard(name).map(|wall| wall.view.clone());
+            let (renewed, proof) = (live.cookie, proof.clone());
+            Identity::Somebody(Arc::new(Somebody { principal, live: None, wall, renewed, proof }))
+        }
+        Err(Out::SignedOut) => Identity::Nobody("this wallboard is not paired any more"),
+        Err(Out::Over { login, why }) => {
+            over(&people, &login, why).await;
+            Identity::Nobody("this wallboard is not paired any more")
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "it cannot be found out which wallboard this is, so it is none");
+            Identity::Unknown
+        }
+    }
+}
+
+/// Sessions that the configuration has ended. Refused in any case; where it cannot be recorded now, it is with the next
+/// request.
+async fn over(people: &People, login: &str, why: &'static str) {
+    if people.record_end(login, why).await.is_ok() && people.end_all(login).await.is_err() {
+        tracing::error!(login, "sessions could not be ended on disk; they are refused all the same");
+    }
+}
+
 /// Off the network's threads: noting the use of a session waits for the disk.
 async fn signed_in(people: Arc<People>, app: Arc<App>, cookie: Secret, used: Use) -> Result<(Principal, Live), Out> {
-    let look = move || people.signed_in(&app.config.access, cookie.expose(), used);
-    tokio::task::spawn_blocking(look).await.unwrap_or(Err(Out::Unmade("a fault of this program")))
+    let who = Arc::clone(&people);
+    let look = move || who.signed_in(&app.config.access, cookie.expose(), used);
+    let found = tokio::task::spawn_blocking(look).await.unwrap_or(Err(Out::Unmade("a fault of this program")));
+    if let Err(Out::Over { login, why }) = &found {
+        over(&people, login, why).await;
+    }
+    found
 }
 
 impl Identity {

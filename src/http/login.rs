@@ -103,7 +103,7 @@ impl Form {
     }
 }
 
-fn people(shared: &Shared) -> Result<(Arc<People>, Arc<App>), Problem> {
+pub(super) fn people(shared: &Shared) -> Result<(Arc<People>, Arc<App>), Problem> {
     let app = shared.gateway.app.load_full();
     let people = shared.gateway.people.clone().filter(|_| !app.config.access.users.is_empty());
     let none = || Problem::new(StatusCode::NOT_FOUND, "no_login", "nobody has to log in here").remedy("begin at /");
@@ -172,7 +172,7 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) 
         Ok(welcome) => {
             if let Some(earlier) = before_this {
                 // Its cookie is replaced, so nobody would ever end it.
-                people.log_out(earlier, false).await.map_err(|_| broken())?;
+                leave(&people, earlier, false).await?;
             }
             let to = onward(&app.config.gateway, next);
             let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
@@ -194,6 +194,7 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) 
                 response
             })
         }
+        Err(Denied::Unrecorded) => Err(unrecorded()),
         Err(Denied::Broken(fault)) => {
             tracing::error!(fault, "nobody can log in");
             Err(broken())
@@ -224,17 +225,27 @@ pub(super) async fn log_out(State(shared): State<Arc<Shared>>, request: Request)
         let sentence = "this form is not of this session";
         return Err(Problem::new(StatusCode::FORBIDDEN, "no_form_token", sentence).remedy("open /logout again"));
     }
-    people.log_out(live, form.get("everywhere") == "1").await.map_err(|fault| {
-        tracing::error!(?fault, "a session could not be ended");
-        broken()
-    })?;
+    leave(&people, live, form.get("everywhere") == "1").await?;
     let to = format!("{}login", app.config.gateway.public_url.path());
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to.as_str())], [(header::SET_COOKIE, cookies::no_session())])
         .into_response())
 }
 
+/// Ends sessions. It is done to its end even when the browser does not wait for it: else it would be recorded only.
+async fn leave(people: &Arc<People>, live: Live, everywhere: bool) -> Result<(), Problem> {
+    let people = Arc::clone(people);
+    match tokio::spawn(async move { people.log_out(live, everywhere).await }).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Denied::Unrecorded)) => Err(unrecorded()),
+        fault => {
+            tracing::error!(?fault, "a session could not be ended");
+            Err(broken())
+        }
+    }
+}
+
 /// The session of a request that must have one.
-fn live(request: &Request) -> Result<Live, Problem> {
+pub(super) fn live(request: &Request) -> Result<Live, Problem> {
     let nobody =
         || Problem::new(StatusCode::UNAUTHORIZED, "signed_out", "nobody is signed in").remedy("log in at /login");
     let identity = request.extensions().get::<Identity>().ok_or_else(nobody)?;
@@ -242,12 +253,19 @@ fn live(request: &Request) -> Result<Live, Problem> {
     somebody.live.clone().ok_or_else(nobody)
 }
 
-fn broken() -> Problem {
+pub(super) fn unrecorded() -> Problem {
+    let sentence = "nobody can log in or out now: it cannot be recorded in the audit log";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_recorded", sentence)
+        .remedy("try again in a moment; whoever runs the gateway should look at the disk of its state_dir")
+        .header(header::RETRY_AFTER, HeaderValue::from_static("10"))
+}
+
+pub(super) fn broken() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sessions_broken", "nobody can log in or out now")
         .remedy("see the gateway's log")
 }
 
-fn page(title: &str, body: &str) -> Response {
+pub(super) fn page(title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · metaconsole</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>{body}</body></html>\n"

@@ -134,6 +134,56 @@ const FAMILIES: &[Family] = &[
         write: |_, to| to.sample("", &[], telemetry::dropped()),
     },
     Family {
+        name: "metaconsole_audit_sequence",
+        kind: "gauge",
+        help: "Number of the last durable line of the audit log; absent without a login.",
+        write: |from, to| {
+            if let Some(journal) = &from.shared.gateway.journal {
+                to.sample("", &[], journal.state().seq);
+            }
+        },
+    },
+    Family {
+        name: "metaconsole_audit_head_info",
+        kind: "gauge",
+        help: "Always 1; the hash of the last durable line is a label, to be remembered elsewhere.",
+        write: |from, to| {
+            if let Some(journal) = &from.shared.gateway.journal {
+                to.sample("", &[("head", &journal.state().head.to_string())], 1);
+            }
+        },
+    },
+    Family {
+        name: "metaconsole_audit_failing",
+        kind: "gauge",
+        help: "1 while the audit log cannot be written: nobody can log in or out, and no configuration comes into force.",
+        write: |from, to| {
+            if let Some(journal) = &from.shared.gateway.journal {
+                to.sample("", &[], u8::from(journal.state().failing.is_some()));
+            }
+        },
+    },
+    Family {
+        name: "metaconsole_audit_refused_total",
+        kind: "counter",
+        help: "What was not done because it could not be recorded.",
+        write: |from, to| {
+            if let Some(journal) = &from.shared.gateway.journal {
+                to.sample("", &[], journal.refused());
+            }
+        },
+    },
+    Family {
+        name: "metaconsole_audit_searches_lost_total",
+        kind: "counter",
+        help: "Searches that could not be recorded.",
+        write: |from, to| {
+            if let Some(journal) = &from.shared.gateway.journal {
+                to.sample("", &[], journal.lost());
+            }
+        },
+    },
+    Family {
         name: "metaconsole_site_state",
         kind: "gauge",
         help: "1 for the state a site is in, 0 for the others.",

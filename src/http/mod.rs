@@ -5,6 +5,7 @@
 //! request (its id, the host it names, sizes, headers, the log) is in `edge.rs`.
 
 mod accept;
+mod audit;
 mod cookies;
 mod delegation;
 mod doors;
@@ -26,6 +27,7 @@ mod states;
 mod stream;
 mod suggest;
 mod viewer;
+mod wall;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub use self::cookies::Peer;
 use self::metrics::Tally;
 use self::problem::Problem;
 use crate::access::People;
+use crate::access::journal::Journal;
 use crate::app::App;
 use crate::openings::Openings;
 
@@ -61,6 +64,8 @@ pub struct Gateway {
     pub people: Option<Arc<People>>,
     /// Openings of consoles that are under way.
     pub openings: Arc<Openings>,
+    /// Where it is recorded what they do; there wherever there is a login.
+    pub journal: Option<Arc<Journal>>,
 }
 
 /// What every request shares.
@@ -94,6 +99,11 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/open/{site}", get(open::show).post(open::begin))
         .route("/open/{site}/finish", get(open::back).post(open::finish))
         .route("/assets/open.js", get(open_pages::script))
+        .route("/api/v1/audit", get(audit::audit))
+        .route("/api/v1/wallboards", get(wall::all))
+        .route("/api/v1/wallboards/{name}/end", post(wall::end))
+        .route("/wall/pair", get(wall::show))
+        .route("/pair", get(wall::show_pair).post(wall::pair))
         .route("/login", get(login::show).post(login::log_in))
         .route("/logout", get(login::show_out).post(login::log_out))
 }

@@ -41,6 +41,7 @@ pub(super) async fn search(
     suits(form, &parameters)?;
     let query = Query::parse(parameters.get("q").unwrap_or(""))?;
     somewhere(&query, &viewer)?;
+    viewer.searched(&shared.gateway, parameters.get("q").unwrap_or(""));
     let question = question(query, &parameters, form, &viewer)?;
     let all = parameters.requires_all()?;
     match form {
@@ -95,6 +96,7 @@ pub(super) async fn locate(
     if name.trim().is_empty() {
         return Err(Problem::parameter("`name` is missing").remedy("write the alias or name to look for"));
     }
+    viewer.searched(&shared.gateway, &format!("name={name}"));
     let question = question(Query::named(name), &parameters, form, &viewer)?;
     let all = parameters.requires_all()?;
     match form {

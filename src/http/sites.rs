@@ -23,10 +23,19 @@ struct All {
     sites: Vec<State>,
 }
 
+/// A site's state as this viewer may know it.
+fn seen(slot: &Arc<Slot>, viewer: &Viewer) -> State {
+    let state = state(slot, &viewer.app);
+    match viewer.view.seat(slot.plan().id.as_str()) {
+        Some((_, visible)) => state.told_to(visible),
+        None => state,
+    }
+}
+
 /// `GET /api/v1/sites`
 pub(super) async fn all(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    Ok(json(&All { sites: viewer.view.slots().map(|slot| state(slot, &viewer.app)).collect() }))
+    Ok(json(&All { sites: viewer.view.slots().map(|slot| seen(slot, &viewer)).collect() }))
 }
 
 /// `GET /api/v1/sites/{site}`
@@ -36,7 +45,7 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    Ok(json(&state(viewer.site(&id)?, &viewer.app)))
+    Ok(json(&seen(viewer.site(&id)?, &viewer)))
 }
 
 /// How a probe went.
@@ -68,7 +77,7 @@ pub(super) async fn probe(
     let deadline = Deadline::after(parameters.patience(&viewer.app.config.gateway)?);
     let slot = viewer.site_for(Permission::View, &id)?;
     let probe = wait(slot, deadline).await;
-    Ok(json(&Probe { probe, site: state(slot, &viewer.app) }))
+    Ok(json(&Probe { probe, site: seen(slot, &viewer) }))
 }
 
 /// Reads a site now, if it may be, and waits for that.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::{ErrorCode, Failure, SiteId};
-use crate::federation::{AlertsLook, Slot, Snapshot};
+use crate::federation::{AlertsLook, Slot, Snapshot, told_to};
+use crate::inventory::Visible;
 use crate::sites::View;
 use crate::wire::{self, Linker as _, millis};
 
@@ -156,6 +157,17 @@ struct Links {
     page: String,
     console: Option<String>,
     probe: String,
+}
+
+impl State {
+    /// Without what is of groups that somebody may not see: how many agents there are, and what warnings name.
+    pub(super) fn told_to(mut self, visible: &Visible) -> Self {
+        if !matches!(visible, Visible::All) {
+            self.rows = None;
+            self.warnings = told_to(visible, &self.warnings);
+        }
+        self
+    }
 }
 
 /// Whole days from one instant to the other; below 0 when that has passed.

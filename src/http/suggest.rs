@@ -1,10 +1,13 @@
 //! `suggest`: what a half-typed search can become, from what is known and the viewer may see. Reads no site, and no
 //! half-typed line is a mistake.
 
-use axum::extract::RawQuery;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::Shared;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::search::{SITES, counted, json};
@@ -44,9 +47,14 @@ struct Completion {
 }
 
 /// `GET /api/v1/suggest`
-pub(super) async fn suggest(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(super) async fn suggest(
+    State(shared): State<Arc<Shared>>,
+    viewer: Viewer,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let parameters = Parameters::read(query.as_deref(), &["q"])?;
     let line = parameters.get("q").unwrap_or("");
+    viewer.searched(&shared.gateway, line);
     let partial = Query::parse_partial(line);
     let question = Question {
         query: understood(line, &partial),

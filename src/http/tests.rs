@@ -42,6 +42,7 @@ fn shared() -> Arc<Shared> {
         draining,
         reload_error: Arc::new(ArcSwapOption::empty()),
         people: None,
+        journal: None,
         openings: openings(),
     });
     Arc::new(Shared { gateway, tally: Tally::default() })
@@ -159,6 +160,7 @@ async fn a_stream_ends_soon_after_its_viewers_rights() {
             draining,
             reload_error: Arc::new(ArcSwapOption::empty()),
             people: None,
+            journal: None,
             openings: openings(),
         };
         let gateway = Arc::new(gateway);
@@ -195,6 +197,7 @@ async fn an_export_that_is_taken_slowly_is_cut_soon_after_its_viewers_rights() {
             draining,
             reload_error: Arc::new(ArcSwapOption::empty()),
             people: None,
+            journal: None,
             openings: openings(),
         };
         let gateway = Arc::new(gateway);

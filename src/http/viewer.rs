@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::doors::{Identity, wants_page};
 use super::problem::Problem;
-use super::{Gateway, Shared, login};
+use super::{Gateway, Shared, login, wall};
 use crate::access::People;
 use crate::app::App;
 use crate::config::access::Permission;
@@ -70,6 +70,13 @@ impl Viewer {
         self.people.as_ref().is_some_and(|people| people.form_fits(&live.id, token))
     }
 
+    /// Notes what this viewer searches for.
+    pub(super) fn searched(&self, gateway: &Gateway, query: &str) {
+        if let (Some(journal), Identity::Somebody(somebody)) = (&gateway.journal, &self.identity) {
+            journal.searched(&somebody.principal.login, query);
+        }
+    }
+
     /// Whether this viewer sees every agent of every site: what is of the gateway as a whole is for them only.
     pub(super) fn sees_everything(&self) -> Result<bool, Problem> {
         let everywhere = |somebody: &Arc<_>| somebody_sees_everything(somebody);
@@ -119,6 +126,11 @@ impl FromRequestParts<Arc<Shared>> for Viewer {
             Some(identity) => identity.clone(),
             None => Identity::Anyone,
         };
+        if let Identity::Somebody(somebody) = &identity
+            && let Some(of) = somebody.wall.as_deref().filter(|of| !wall::permits(of, &parts.uri))
+        {
+            return Err(wall::elsewhere(of, &parts.uri, app.config.gateway.public_url.path()));
+        }
         match view(&app, &identity) {
             Ok(view) => Ok(Self { app, view, identity, people: shared.gateway.people.clone() }),
             Err(problem) => Err(turned_away(problem, &parts.method, &parts.uri, &parts.headers, &app)),

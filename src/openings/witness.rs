@@ -1,8 +1,13 @@
 //! Where openings are recorded. What cannot be recorded does not happen.
 
 use std::fmt;
+use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
+use crate::access::journal::Journal;
 use crate::access::secrets::digest;
+use crate::audit::{JtiDigest, Opening, Record};
 use crate::domain::SiteId;
 
 use super::pending::Wanted;
@@ -67,6 +72,45 @@ pub trait Witness: fmt::Debug + Send + Sync {
     fn record(&self, event: &Event) -> Result<(), Unrecorded>;
 }
 
+/// Keeps them in the audit log, and tells the log. To be asked from a thread that may wait, as every caller does.
+#[derive(Clone, Debug)]
+pub struct Journaled {
+    journal: Arc<Journal>,
+    runtime: Handle,
+}
+
+impl Journaled {
+    /// In this audit log. Needs a runtime.
+    pub fn new(journal: Arc<Journal>) -> Self {
+        Self { journal, runtime: Handle::current() }
+    }
+}
+
+impl Witness for Journaled {
+    fn record(&self, event: &Event) -> Result<(), Unrecorded> {
+        self.runtime.block_on(self.journal.record(record(event))).map_err(|_| Unrecorded)?;
+        TellLog.record(event)
+    }
+}
+
+/// As the audit log has it.
+fn record(event: &Event) -> Record {
+    let none = String::new();
+    let (told, number) = match event {
+        Event::Issued { told, number } | Event::Consumed { told, number } => (told, number),
+        Event::Refused { told, .. } => (told, &none),
+    };
+    let jti = JtiDigest::of(number);
+    let opening = Opening { site: &told.site, account: &told.account, view: &told.view, jti: &jti };
+    match event {
+        Event::Issued { .. } => Record::issued(&told.login, opening),
+        Event::Consumed { .. } => Record::consumed(&told.login, opening),
+        Event::Refused { why: "no_account", .. } => Record::unmapped(&told.login, &told.site),
+        // No token was made, so there is no number.
+        Event::Refused { why, .. } => Record::not_begun(&told.login, opening, why),
+    }
+}
+
 /// Tells the log.
 #[derive(Clone, Copy, Debug)]
 pub struct TellLog;
@@ -87,5 +131,46 @@ impl Witness for TellLog {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Filter, newest};
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn an_opening_is_in_the_audit_log_without_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Arc::new(Journal::open(folder.path(), "gw", Clock::System).unwrap());
+        let witness = Journaled::new(Arc::clone(&journal));
+        let told = Told {
+            login: "local:ana".to_owned(),
+            site: "madrid".parse().unwrap(),
+            account: "ops".to_owned(),
+            view: "agent:42".to_owned(),
+        };
+        let number = "AAAAAAAAAAAAAAAAAAAAAA".to_owned();
+        let events = [
+            Event::Issued { told: told.clone(), number: number.clone() },
+            Event::Refused { told: told.clone(), why: "closed" },
+            Event::Refused { told, why: "no_account" },
+        ];
+        for event in events {
+            let witness = witness.clone();
+            tokio::task::spawn_blocking(move || witness.record(&event)).await.unwrap().unwrap();
+        }
+        journal.close().await;
+        let lines: Vec<_> =
+            newest(folder.path(), Filter::default()).unwrap().map(|entry| entry.unwrap().line).collect();
+        for (line, words) in lines.iter().rev().zip([
+            ["open.issued", "local:ana", "madrid", "agent:42", "jti"],
+            ["open.refused", "local:ana", "madrid", "agent:42", "closed"],
+            ["map.missing", "local:ana", "madrid", "result", "no account"],
+        ]) {
+            assert!(words.iter().all(|word| line.contains(word)) && !line.contains(&number), "{line}");
+        }
+        assert_eq!(lines.len(), 3);
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod connection;
+mod difference;
 mod door;
 mod reload;
 mod signals;
@@ -23,10 +24,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch as state;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::access::journal::Journal;
 use crate::access::password::Passwords;
-use crate::access::witness::TellLog;
 use crate::access::{OpenError, People};
 use crate::app::App;
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Mistakes};
 use crate::delegation::{Embedded, StoreError};
@@ -65,6 +67,9 @@ pub enum StartError {
     /// Used tokens could not be remembered.
     #[error("{0}")]
     Used(StoreError),
+    /// Nothing could be recorded.
+    #[error("{0}")]
+    Audit(audit::OpenError),
     /// Our own certificate cannot be used.
     #[error("`gateway.tls` cannot be used: {0}; give a certificate and its key in PEM form")]
     Tls(rustls::Error),
@@ -142,8 +147,9 @@ impl<'a> Service<'a> {
         permitted(&config, wanted).map_err(StartError::Open)?;
         let listen = |source| StartError::Listen { address: wanted, source };
         let tls = Tls::new(config.gateway.tls.as_ref()).map_err(StartError::Tls)?;
-        let people = people(&config).map_err(StartError::People)?;
-        let openings = Arc::new(openings(&config).map_err(StartError::Used)?);
+        let journal = journal(&config).map_err(StartError::Audit)?;
+        let people = people(&config, journal.as_ref()).map_err(StartError::People)?;
+        let openings = Arc::new(openings(&config, journal.as_ref()).map_err(StartError::Used)?);
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let config = bound(config, address);
@@ -156,6 +162,7 @@ impl<'a> Service<'a> {
             reload_error: Arc::new(ArcSwapOption::empty()),
             people,
             openings,
+            journal,
         });
         let reload = Reload::new(file, environment, Arc::clone(&gateway), address, tls.clone());
         Ok(Self { listener, address, signals, draining, limits, gateway, reload, watch, tls })
@@ -176,6 +183,15 @@ impl<'a> Service<'a> {
     /// # Errors
     /// It ended although nobody asked.
     pub async fn run(self) -> Result<(), Broken> {
+        let journal = self.gateway.journal.clone();
+        let ended = self.answer().await;
+        if let Some(journal) = journal {
+            journal.close().await;
+        }
+        ended
+    }
+
+    async fn answer(self) -> Result<(), Broken> {
         let router = http::router(Arc::clone(&self.gateway));
         let gateway = Arc::clone(&self.gateway);
         let door = Door::new(accept::PLACES, move |peer| {
@@ -216,9 +232,10 @@ async fn until_asked(
             }
             asked = signals.next() => match asked {
                 Asked::End => return Ok(()),
-                Asked::Reload => reload.asked(watch),
+                Asked::Reload => reload.asked(watch).await,
             },
-            () = watch.changed() => reload.noticed(watch),
+            () = watch.changed() => reload.noticed(watch).await,
+            () = reload.again() => reload.noticed(watch).await,
         }
     }
 }
@@ -239,19 +256,28 @@ fn permitted(config: &Config, address: SocketAddr) -> Result<(), OpenToAll> {
     if address.ip().is_loopback() || meant { Ok(()) } else { Err(OpenToAll(address)) }
 }
 
+/// The audit log: wherever there is a login.
+fn journal(config: &Config) -> Result<Option<Arc<Journal>>, audit::OpenError> {
+    let folder = config.gateway.state_dir.as_deref().filter(|_| config.access.has_login());
+    let open = |folder: &Path| Journal::open(&folder.join("audit"), &config.gateway.id, Clock::System).map(Arc::new);
+    folder.map(open).transpose()
+}
+
 /// Those who may log in, where the configuration has anybody. Their state must be there before the port is taken.
-fn people(config: &Config) -> Result<Option<Arc<People>>, OpenError> {
-    let Some(folder) = config.gateway.state_dir.as_deref().filter(|_| config.access.has_login()) else {
-        return Ok(None);
-    };
-    let (login, witness) = (Box::new(Passwords::default()), Arc::new(TellLog));
+fn people(config: &Config, journal: Option<&Arc<Journal>>) -> Result<Option<Arc<People>>, OpenError> {
+    let Some((folder, journal)) = config.gateway.state_dir.as_deref().zip(journal) else { return Ok(None) };
+    let (login, witness) = (Box::new(Passwords::default()), Arc::clone(journal) as _);
     let people = People::open(folder, &config.gateway.id, &config.access, login, witness, Clock::System)?;
     Ok(Some(Arc::new(people)))
 }
 
 /// With a store of used tokens where somebody can log in and there are keys to sign with. [`people`] made the folder.
-fn openings(config: &Config) -> Result<Openings, StoreError> {
-    let openings = Openings::new(Arc::new(witness::TellLog), Clock::System);
+fn openings(config: &Config, journal: Option<&Arc<Journal>>) -> Result<Openings, StoreError> {
+    let openings = match journal {
+        Some(journal) => Openings::new(Arc::new(witness::Journaled::new(Arc::clone(journal))), Clock::System),
+        // Nobody can log in, so nothing can be opened.
+        None => Openings::new(Arc::new(witness::TellLog), Clock::System),
+    };
     let signs = config.access.has_login() && !config.gateway.keys.is_empty();
     match config.gateway.state_dir.as_deref().filter(|_| signs) {
         Some(folder) => Ok(openings.with_used(Arc::new(Embedded::open(&folder.join("used.redb"))?))),

@@ -3,15 +3,25 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::app::Changes;
+use crate::access::People;
+use crate::app::{App, Changes};
+use crate::audit::Record;
 use crate::config::{self, Config, Environment, Mistakes};
 use crate::domain::SiteId;
 use crate::http::Gateway;
 
+use super::difference::difference;
 use super::tls::Tls;
 use super::watch::{Files, Watch};
 use super::{bound, permitted, warn_of_names};
+
+/// A configuration that could not be recorded is tried again so often.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Whose change of the configuration it is: whoever writes the file.
+const ACTOR: &str = "metaconsole";
 
 /// Reads the configuration again.
 pub(super) struct Reload<'a> {
@@ -21,6 +31,8 @@ pub(super) struct Reload<'a> {
     /// Where we listen, whatever the file says now.
     address: SocketAddr,
     tls: Tls,
+    /// Whether the newest configuration waits for the audit log.
+    waits: bool,
 }
 
 /// Why somebody looks.
@@ -40,7 +52,7 @@ impl<'a> Reload<'a> {
         address: SocketAddr,
         tls: Tls,
     ) -> Self {
-        Self { file, environment, gateway, address, tls }
+        Self { file, environment, gateway, address, tls, waits: false }
     }
 
     /// Watches the files of the configuration in force, which were read before.
@@ -50,19 +62,24 @@ impl<'a> Reload<'a> {
     }
 
     /// Somebody sent the signal.
-    pub(super) fn asked(&self, watch: &mut Watch) {
-        self.look(Cause::Asked, watch);
+    pub(super) async fn asked(&mut self, watch: &mut Watch) {
+        self.look(Cause::Asked, watch).await;
     }
 
     /// A file has changed.
-    pub(super) fn noticed(&self, watch: &mut Watch) {
-        self.look(Cause::Noticed, watch);
+    pub(super) async fn noticed(&mut self, watch: &mut Watch) {
+        self.look(Cause::Noticed, watch).await;
     }
 
-    fn look(&self, cause: Cause, watch: &mut Watch) {
+    /// Comes when what could not be recorded should be tried again; else never.
+    pub(super) async fn again(&self) {
+        if self.waits { tokio::time::sleep(TRY_AGAIN).await } else { std::future::pending().await }
+    }
+
+    async fn look(&mut self, cause: Cause, watch: &mut Watch) {
         let watched = self.files();
         watch.on(&watched);
-        self.read(cause);
+        self.read(cause).await;
         let named = self.files();
         if named != watched {
             // A file that is named only now was read before it was watched.
@@ -76,10 +93,11 @@ impl<'a> Reload<'a> {
         Files::of(self.file, &[config.files.as_slice(), config.named.as_slice()].concat())
     }
 
-    fn read(&self, cause: Cause) {
+    async fn read(&mut self, cause: Cause) {
+        self.waits = false;
         match self.load() {
-            Ok(config) => self.apply(config, cause),
-            Err(reasons) => self.refuse(&reasons, cause),
+            Ok(config) => self.apply(config, cause).await,
+            Err(reasons) => self.refuse(&reasons, cause).await,
         }
     }
 
@@ -100,7 +118,7 @@ impl<'a> Reload<'a> {
     }
 
     /// The same mistakes are told once, unless somebody asks.
-    fn refuse(&self, reasons: &[String], cause: Cause) {
+    async fn refuse(&self, reasons: &[String], cause: Cause) {
         let all = Arc::new(reasons.join("\n"));
         let before = self.gateway.reload_error.swap(Some(Arc::clone(&all)));
         if before.as_ref() == Some(&all) && cause == Cause::Noticed {
@@ -110,19 +128,28 @@ impl<'a> Reload<'a> {
             tracing::error!("{reason}");
         }
         let mistakes = reasons.len();
+        if let Some(journal) = &self.gateway.journal {
+            // Nothing is done, so nothing depends on it.
+            let _ = journal.record(Record::configuration_refused(ACTOR, mistakes)).await;
+        }
         tracing::error!(mistakes, "the changed configuration is refused; the earlier one stays in force");
     }
 
-    fn apply(&self, config: Config, cause: Cause) {
-        let was_refused = self.gateway.reload_error.swap(None).is_some();
+    async fn apply(&mut self, config: Config, cause: Cause) {
         let app = self.gateway.app.load_full();
         let config = self.staying(config, &app.config);
         if *app.config == config {
+            let was_refused = self.gateway.reload_error.swap(None).is_some();
             if was_refused || cause == Cause::Asked {
                 tracing::info!("configuration read again: nothing differs from the one in force");
             }
             return;
         }
+        let out = self.people().map(|people| people.out_by(&app.config.access, &config.access)).unwrap_or_default();
+        if !self.recorded(&app, &config, &out).await {
+            return;
+        }
+        self.gateway.reload_error.store(None);
         if config.gateway.tls != app.config.gateway.tls {
             match self.tls.set(config.gateway.tls.as_ref()) {
                 Ok(()) => tracing::info!("new connections use the changed certificate"),
@@ -132,8 +159,40 @@ impl<'a> Reload<'a> {
         let (next, changes) = app.with(config);
         let next = Arc::new(next);
         self.gateway.app.store(Arc::clone(&next));
+        self.sign_out(&out).await;
         self.tell(&app.config, &next.config, &changes);
         warn_of_names(&next.config);
+    }
+
+    fn people(&self) -> Option<&Arc<People>> {
+        self.gateway.people.as_ref()
+    }
+
+    /// Whether the change is in the audit log. While it cannot be, the change waits.
+    async fn recorded(&mut self, app: &App, config: &Config, out: &[(String, &'static str)]) -> bool {
+        let Some((journal, people)) = self.gateway.journal.as_ref().zip(self.people()) else { return true };
+        let mut recorded = journal.record(Record::configuration(ACTOR, &difference(&app.config, config))).await.is_ok();
+        for (login, why) in out {
+            recorded = recorded && people.record_end(login, why).await.is_ok();
+        }
+        if !recorded {
+            self.waits = true;
+            let told = "the changed configuration cannot be recorded in the audit log, so the earlier one stays in \
+                        force until it can; look at the disk of `gateway.state_dir`";
+            if self.gateway.reload_error.swap(Some(Arc::new(told.to_owned()))).is_none() {
+                tracing::error!("{told}");
+            }
+        }
+        recorded
+    }
+
+    async fn sign_out(&self, out: &[(String, &'static str)]) {
+        let Some(people) = self.people() else { return };
+        for (login, _) in out {
+            if let Err(fault) = people.end_all(login).await {
+                tracing::error!(login, ?fault, "sessions could not be ended on disk; they are refused all the same");
+            }
+        }
     }
 
     /// The address that is listened on stays until a restart, and with it the links that follow from it: else they

@@ -24,13 +24,13 @@ const AREAS: &[Area] = &[
     Area { layer: 1, name: "config", knows: &["secret", "domain", "delegation"] },
     Area { layer: 1, name: "audit", knows: &["clock", "domain"] },
     // People: what they prove, and what they may.
-    Area { layer: 2, name: "access", knows: &["secret", "clock", "domain", "inventory", "config"] },
+    Area { layer: 2, name: "access", knows: &["secret", "clock", "domain", "audit", "inventory", "config"] },
     Area { layer: 2, name: "sites", knows: &["secret", "clock", "domain", "inventory", "config"] },
     // From a click to a signed token.
     Area {
         layer: 3,
         name: "openings",
-        knows: &["secret", "clock", "domain", "config", "delegation", "access", "sites"],
+        knows: &["audit", "secret", "clock", "domain", "config", "delegation", "access", "sites"],
     },
     Area { layer: 3, name: "federation", knows: &["secret", "clock", "domain", "inventory", "config", "sites"] },
     Area { layer: 3, name: "wire", knows: &["clock", "domain", "federation"] },
@@ -51,6 +51,7 @@ const AREAS: &[Area] = &[
             "clock",
             "telemetry",
             "domain",
+            "audit",
             "inventory",
             "config",
             "delegation",
@@ -66,7 +67,7 @@ const AREAS: &[Area] = &[
     Area {
         layer: 6,
         name: "serve",
-        knows: &["clock", "domain", "config", "delegation", "access", "openings", "app", "http"],
+        knows: &["clock", "domain", "audit", "config", "delegation", "access", "openings", "app", "http"],
     },
     Area {
         layer: 7,

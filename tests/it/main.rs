@@ -10,6 +10,8 @@
 mod alerts;
 mod architecture;
 mod audit;
+mod audited;
+mod audited_faults;
 mod bad_sites;
 mod browser;
 mod command_line;
@@ -46,3 +48,4 @@ mod serve_viewers;
 mod slots;
 mod slots_kept;
 mod support;
+mod walls;

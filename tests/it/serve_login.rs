@@ -74,7 +74,7 @@ async fn a_damaged_store_and_a_second_gateway_are_refused_with_a_remedy() {
     let (running, _) = started(&config).await;
     let (code, said) = Running::start(config.command("serve")).ended().await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("another gateway uses it"), "{said}");
+    assert!(said.contains("another metaconsole writes the audit log; give each gateway a state_dir"), "{said}");
     killed(running).await;
     config.write("state/sessions.redb", &[b'x'; 9000]);
     let (code, said) = Running::start(config.command("serve")).ended().await;

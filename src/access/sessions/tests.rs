@@ -29,7 +29,7 @@ fn look(sessions: &Sessions, cookie: &str, used: Use, now: Timestamp) -> Option<
 fn look_as(sessions: &Sessions, cookie: &str, as_now: Option<Standing>, used: Use, now: Timestamp) -> Option<Live> {
     match sessions.look(cookie, |_| as_now.clone(), &SessionRules::default(), used, now) {
         Ok(live) => Some(live),
-        Err(Out::SignedOut) => None,
+        Err(Out::SignedOut | Out::Over { .. }) => None,
         Err(other) => panic!("{other}"),
     }
 }
@@ -97,6 +97,8 @@ fn a_user_who_is_gone_or_has_another_password_is_out() {
         for used in [Use::Counts, Use::Only] {
             let cookie = begun(&sessions, "local:ana", T0);
             assert!(look_as(&sessions, &cookie, now.clone(), used, T0).is_none());
+            // Whoever looks records it, and then ends all of them.
+            sessions.end_all("local:ana").unwrap();
             assert!(look(&sessions, &cookie, used, T0).is_none(), "and stays out");
         }
     }

@@ -48,9 +48,9 @@ pub(crate) fn read(fields: &Fields<'_>, sites: Option<&[&str]>) -> Access {
             fields.tell(key, fault.remedy("remove it and write `users`"));
         }
     }
-    if !wallboards.is_empty() {
-        let fault = Fault::new("`wallboards`: pairing of screens is not in this version");
-        fields.tell("wallboards", fault.remedy("remove it and give the screen an API token"));
+    if !wallboards.is_empty() && users.is_empty() {
+        let fault = Fault::new("`wallboards`: nobody could pair them without `users`");
+        fields.tell("wallboards", fault.remedy("write `users`, or give the screen an API token"));
     }
     Access { users, roles, api_tokens, wallboards, session: session(fields) }
 }

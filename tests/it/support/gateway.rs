@@ -8,8 +8,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use metaconsole::access::People;
+use metaconsole::access::journal::Journal;
 use metaconsole::access::password::Passwords;
-use metaconsole::access::witness::TellLog;
 use metaconsole::app::App;
 use metaconsole::clock::Clock;
 use metaconsole::config;
@@ -70,9 +70,12 @@ impl Served {
     /// With this witness of its openings, which go by tokio's time.
     pub(crate) async fn start_before(config: &Config, openings: Arc<dyn openings::witness::Witness>) -> Self {
         let config = config::load(&config.path(), &|_| None).unwrap();
-        let people = config.access.has_login().then(|| {
+        let journal = config.access.has_login().then(|| {
+            let folder = config.gateway.state_dir.as_ref().unwrap().join("audit");
+            Arc::new(Journal::open(&folder, &config.gateway.id, Clock::System).unwrap())
+        });
+        let people = journal.clone().map(|witness| {
             let (folder, login) = (config.gateway.state_dir.clone().unwrap(), Box::new(Passwords::default()));
-            let witness = Arc::new(TellLog);
             Arc::new(People::open(&folder, &config.gateway.id, &config.access, login, witness, Clock::System).unwrap())
         });
         let used = config.gateway.state_dir.as_ref().filter(|_| !config.gateway.keys.is_empty()).map(|folder| {
@@ -87,7 +90,7 @@ impl Served {
             Some(used) => openings.with_used(used),
             None => openings,
         });
-        let gateway = Arc::new(Gateway { app, draining, reload_error, people, openings });
+        let gateway = Arc::new(Gateway { app, draining, reload_error, people, openings, journal });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = router(Arc::clone(&gateway));

@@ -73,6 +73,10 @@ impl Running {
         rest.split('/').next().unwrap().parse().unwrap()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id().unwrap());
         assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
