@@ -19,7 +19,7 @@ async function load() {
   try {
     const answer = await ask(path, { patience: 30000 });
     modules(answer.modules ?? []);
-    events(answer.events);
+    events(answer.events, answer.events_error);
     at('detail-state').textContent = `As of ${clock(answer.as_of ?? Date.now())}${answer.modules_cut ? `; ${answer.modules_cut} more modules are not shown` : ''}.`;
   } catch (problem) {
     const gone = problem?.code === 'not_found';
@@ -37,8 +37,9 @@ function modules(all) {
   const rows = all.map((module) => {
     const when = module.reported ?? module.last_contact ?? module.time;
     const spot = make('td', { className: 'chart' });
-    const value = `${module.value ?? ''}${module.unit ? ` ${module.unit}` : ''}`;
-    const line = make('tr', {}, make('td', {}, sign(module.status)), make('td', {}, bdi(module.name), module.description ? make('small', { className: 'faint' }, ' ', bdi(module.description)) : null),
+    // One that could not be read says why instead of its value.
+    const value = module.error ? `not read: ${module.error.message}` : `${module.value ?? ''}`;
+    const line = make('tr', {}, make('td', {}, sign(module.status)), make('td', {}, bdi(module.name ?? `module ${module.id}`), module.description ? make('small', { className: 'faint' }, ' ', bdi(module.description)) : null),
       make('td', { className: 'num' }, bdi(value)), make('td', {}, when ? ago(when) : 'never'), spot);
     if (module.id !== undefined && Number.isFinite(Number.parseFloat(module.value))) {
       const button = make('button', { type: 'button', className: 'quiet' }, 'last day');
@@ -48,7 +49,7 @@ function modules(all) {
     return { line, spot, module };
   });
   const head = make('thead', {}, make('tr', {}, ...['Status', 'Module', 'Value', 'Reported', 'Last day'].map((title) => make('th', { scope: 'col' }, title))));
-  at('modules').replaceChildren(rows.length === 0 ? make('p', { className: 'faint' }, 'none') : make('table', { className: 'plain list' }, head, make('tbody', {}, ...rows.map((row) => row.line))));
+  at('modules').replaceChildren(rows.length === 0 ? make('p', { className: 'faint' }, 'none') : make('table', { className: 'plain list', tabIndex: 0, ariaLabel: 'Modules' }, head, make('tbody', {}, ...rows.map((row) => row.line))));
   for (const { module, spot } of rows.filter((row) => row.spot.firstChild).slice(0, CHARTS)) draw(module, spot);
 }
 
@@ -64,11 +65,14 @@ async function draw(module, spot) {
   }
 }
 
-function events(all) {
-  if (!all) return;
+function events(all, trouble) {
+  if (!all) {
+    at('events').replaceChildren(make('p', { className: 'faint' }, `Not told: ${shown(trouble?.message ?? 'no answer in time')}.`));
+    return;
+  }
   const lines = all.slice(0, 30).map((event) => make('tr', {}, make('td', {}, event.at || event.time ? ago(event.at ?? event.time) : ''),
     make('td', {}, bdi(event.severity ?? event.status ?? event.kind ?? '')), make('td', {}, bdi(event.text ?? event.event ?? event.name ?? ''))));
-  at('events').replaceChildren(lines.length === 0 ? make('p', { className: 'faint' }, 'none') : make('table', { className: 'plain list' }, make('tbody', {}, ...lines)));
+  at('events').replaceChildren(lines.length === 0 ? make('p', { className: 'faint' }, 'none') : make('table', { className: 'plain list', tabIndex: 0, ariaLabel: 'Recent events' }, make('tbody', {}, ...lines)));
 }
 
 document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(timer) : load()));

@@ -21,6 +21,11 @@ impl Timestamp {
         Self(secs.saturating_mul(1000))
     }
 
+    /// From RFC 3339, with its zone.
+    pub fn from_rfc_3339(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|instant| Self(instant.as_millisecond()))
+    }
+
     /// Milliseconds since 1970.
     pub const fn as_millis(self) -> i64 {
         self.0

@@ -1,6 +1,8 @@
 //! The public JSON records: a report, an agent, an outcome. One shape for the command line, HTTP and streams.
 
+mod detail;
 mod lines;
+mod series;
 mod spreadsheet;
 
 use std::borrow::Cow;
@@ -13,7 +15,9 @@ use crate::clock::Timestamp;
 use crate::domain::{Contribution, ErrorCode, Outcome, SiteId, Status, StatusCounts};
 use crate::federation::{Explanation, Report, Row, SiteAnswer};
 
+pub use detail::{AgentRecord, EventsRecord, detail, events};
 pub use lines::Lines;
+pub use series::{Series, csv as series_csv, series};
 
 /// Where an agent can be seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -249,8 +253,7 @@ pub trait Linker {
 
 /// A row as a record.
 pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
-    let (site, agent, base) = (&row.site, &row.hit.agent, linker.base());
-    let id = path_segment(&agent.id);
+    let (site, agent) = (&row.site, &row.hit.agent);
     Agent {
         site: Cow::Borrowed(site),
         id: Cow::Borrowed(&agent.id),
@@ -265,12 +268,17 @@ pub fn agent<'a>(row: &'a Row, linker: &dyn Linker) -> Agent<'a> {
         last_contact: agent.last_contact,
         as_of: row.as_of,
         stale: row.stale,
-        links: Links {
-            own: format!("{base}api/v1/sites/{site}/agents/{id}"),
-            page: format!("{base}agents/{site}/{id}"),
-            console: linker.console(site, &agent.id).map(String::from).unwrap_or_default(),
-            open: format!("{base}open/{site}?view=agent:{id}"),
-        },
+        links: links(site, &agent.id, linker),
+    }
+}
+
+fn links(site: &SiteId, agent: &str, linker: &dyn Linker) -> Links {
+    let (base, id) = (linker.base(), path_segment(agent));
+    Links {
+        own: format!("{base}api/v1/sites/{site}/agents/{id}"),
+        page: format!("{base}agents/{site}/{id}"),
+        console: linker.console(site, agent).map(String::from).unwrap_or_default(),
+        open: format!("{base}open/{site}?view=agent:{id}"),
     }
 }
 

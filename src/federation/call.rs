@@ -16,7 +16,7 @@ use super::snapshot::told_to;
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{Contribution, Failure, Outcome, Query, SiteError, SiteId, StatusCounts};
-use crate::inventory::{Found, Visible};
+use crate::inventory::{Found, Inventory, Visible};
 
 /// What one site answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,6 +173,21 @@ impl Call {
             let source = held.map(|(held, sought)| Source { site, as_of: held.as_of, stale, sought });
             return Some((answer, source));
         }
+    }
+
+    /// How the site contributes, and what is held of it. Where that is not `enough`, a read is waited for.
+    pub(super) async fn knowing(self, enough: impl Fn(&Inventory) -> bool) -> (Outcome, Look) {
+        let look = self.slot.look(self.asked.question.wanted);
+        let (reads, known) = (look.reads, look.held.as_ref().is_some_and(|held| enough(&held.inventory)));
+        let due = match look.flight.clone().filter(|_| !known && !look.satisfied) {
+            None => {
+                let alerts = self.slot.look_alerts(false);
+                self.due(look.clone(), alerts, reads, Moment::AtOnce)
+            }
+            rows => self.wait(Wait { rows, alerts: None, reads }, None).await,
+        };
+        let look = due.call.slot.look(Wanted::Known);
+        (due.call.outcome(&due, look.held.as_ref(), 0), look)
     }
 
     async fn wait(self, mut wait: Wait, kept: Option<Kept>) -> Due {

@@ -11,9 +11,11 @@ mod alerts;
 mod answers;
 mod call;
 mod cursor;
+mod details;
 mod explain;
 mod export;
 mod found;
+mod happenings;
 mod known;
 mod memory;
 mod merge;
@@ -31,8 +33,10 @@ pub use alerts::{AlertsLook, HeldAlerts};
 pub use answers::Answers;
 pub use call::SiteAnswer;
 pub use cursor::{CursorError, Place};
+pub use details::{AgentDetail, Missing, SiteEvents};
 pub use explain::{Explanation, SiteExplained};
 pub use export::Export;
+pub use happenings::{EventPage, EventPlace};
 pub use memory::{Held, Waiter};
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
@@ -41,6 +45,7 @@ pub use snapshot::{Snapshot, told_to};
 pub use tally::ReadTally;
 
 use self::call::{Asked, Call};
+use self::details::DetailCache;
 use self::found::FoundCache;
 use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::domain::{Query, SiteId};
@@ -52,6 +57,7 @@ pub struct Federation {
     slots: Vec<Arc<Slot>>,
     places: Arc<HashMap<SiteId, usize>>,
     found: FoundCache,
+    details: DetailCache,
     clock: Clock,
 }
 
@@ -75,19 +81,33 @@ pub struct Question {
 pub struct View {
     seats: Vec<(Arc<Slot>, Arc<Visible>)>,
     found: FoundCache,
+    details: DetailCache,
     clock: Clock,
 }
 
 impl Federation {
     /// Of these sites.
     pub fn new(slots: Vec<Arc<Slot>>, clock: Clock) -> Self {
-        Self { slots: Vec::new(), places: Arc::default(), found: FoundCache::default(), clock }.with(slots)
+        Self {
+            slots: Vec::new(),
+            places: Arc::default(),
+            found: FoundCache::default(),
+            details: DetailCache::default(),
+            clock,
+        }
+        .with(slots)
     }
 
     /// Of other sites, perhaps some of the same. What has been found stays, and how many searches may run at once.
     pub fn with(&self, slots: Vec<Arc<Slot>>) -> Self {
         let places = slots.iter().enumerate().map(|(place, slot)| (slot.plan().id.clone(), place)).collect();
-        Self { slots, places: Arc::new(places), found: self.found.clone(), clock: self.clock }
+        Self {
+            slots,
+            places: Arc::new(places),
+            found: self.found.clone(),
+            details: self.details.clone(),
+            clock: self.clock,
+        }
     }
 
     /// Its sites, in the order of the configuration.
@@ -109,7 +129,7 @@ impl Federation {
     /// As somebody sees it who may see, of each site, what `rights` says; `None`: the site does not exist for them.
     pub fn view(&self, rights: impl Fn(&Plan) -> Option<Arc<Visible>>) -> View {
         let seats = self.slots.iter().filter_map(|slot| Some((Arc::clone(slot), rights(slot.plan())?)));
-        View { seats: seats.collect(), found: self.found.clone(), clock: self.clock }
+        View { seats: seats.collect(), found: self.found.clone(), details: self.details.clone(), clock: self.clock }
     }
 }
 

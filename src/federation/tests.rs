@@ -40,7 +40,13 @@ impl Site for Sized {
         unreachable!("only inventories are read")
     }
 
-    fn detail<'a>(&'a self, _: &'a str, _: &'a Inventory, _: Deadline) -> BoxFuture<'a, Result<Detail, SiteError>> {
+    fn detail<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Inventory,
+        _: crate::sites::Tell<'a>,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Detail, SiteError>> {
         unreachable!("only inventories are read")
     }
 

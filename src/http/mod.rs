@@ -5,6 +5,7 @@
 //! request (its id, the host it names, sizes, headers, the log) is in `edge.rs`.
 
 mod accept;
+mod agents;
 mod audit;
 mod cookies;
 mod delegation;
@@ -93,6 +94,10 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/sites", get(sites::all))
         .route("/api/v1/sites/{site}", get(sites::one))
         .route("/api/v1/sites/{site}/probe", post(sites::probe))
+        .route("/api/v1/sites/{site}/events", get(agents::site_events))
+        .route("/api/v1/sites/{site}/agents/{agent}", get(agents::detail))
+        .route("/api/v1/sites/{site}/agents/{agent}/events", get(agents::events))
+        .route("/api/v1/sites/{site}/agents/{agent}/modules/{module}/data", get(agents::series))
         .route("/api/v1/pulse", get(sites::pulse))
         .route("/api/v1/me", get(me::me))
         .route("/api/v1/delegation/verify", post(delegation::verify))

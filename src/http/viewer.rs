@@ -1,5 +1,6 @@
 //! Who asks, and what exists for them. The one place that turns a request into the view it may see.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -7,13 +8,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
-use super::doors::{Identity, wants_page};
+use super::doors::{Identity, Somebody, wants_page};
 use super::problem::Problem;
 use super::{Gateway, Shared, login, wall};
 use crate::access::People;
 use crate::app::App;
 use crate::config::access::Permission;
 use crate::federation::{Slot, View};
+use crate::inventory::Visible;
 
 /// A request's viewer, with the configuration that was in force when it began.
 #[derive(Debug)]
@@ -77,6 +79,17 @@ impl Viewer {
         }
     }
 
+    /// The agents of a site that this viewer may do that with.
+    pub(super) fn agents_for(&self, permission: Permission, id: &str) -> Result<Arc<Visible>, Problem> {
+        let plan = self.site_for(permission, id)?.plan();
+        let granted = |somebody: &Arc<Somebody>| somebody.principal.grants.on(permission, &plan.id, &plan.tags);
+        let nothing = || Arc::new(Visible::Groups(BTreeSet::new()));
+        Ok(match self.identity.somebody()? {
+            None => Arc::new(Visible::All),
+            Some(somebody) => granted(somebody).unwrap_or_else(nothing),
+        })
+    }
+
     /// Whether this viewer sees every agent of every site: what is of the gateway as a whole is for them only.
     pub(super) fn sees_everything(&self) -> Result<bool, Problem> {
         let everywhere = |somebody: &Arc<_>| somebody_sees_everything(somebody);
@@ -99,7 +112,7 @@ impl Viewer {
     }
 }
 
-fn somebody_sees_everything(somebody: &Arc<super::doors::Somebody>) -> bool {
+fn somebody_sees_everything(somebody: &Arc<Somebody>) -> bool {
     somebody.principal.grants.everywhere(Permission::Search)
 }
 

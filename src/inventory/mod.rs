@@ -187,6 +187,11 @@ impl Inventory {
         shown.sees(self, index).then(|| self.row(index, &shown))
     }
 
+    /// The shown name of an agent, whoever asks.
+    pub fn alias(&self, id: &str) -> Option<&str> {
+        self.position(id).map(|index| self.shown(index, 1))
+    }
+
     /// State of one enabled module.
     pub fn module_state(&self, agent: &str, module: u64) -> Option<Status> {
         let modules = self.modules_of(self.position(agent)?);

@@ -12,11 +12,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use url::Url;
 
 use crate::clock::{Deadline, Timestamp};
-use crate::domain::{SiteError, Status};
+use crate::domain::{ErrorCode, SiteError, Status};
 use crate::inventory::{Fired, Inventory};
 
 /// One monitoring installation, read through its own API.
@@ -27,11 +27,13 @@ pub trait Site: Send + Sync + fmt::Debug {
     /// Which agents have a fired alert, in one complete read. It may cost the site more than its inventory.
     fn fired_alerts(&self, deadline: Deadline) -> BoxFuture<'_, Result<FiredReading, SiteError>>;
 
-    /// One agent's modules with values, worst first, live. `inventory` tells which modules it has.
+    /// One agent's modules with values, worst first, live. `inventory` tells which modules it has. Each is told to `tell`
+    /// as soon as it is read; one that cannot be read is among the `unread`. An error: none could be read.
     fn detail<'a>(
         &'a self,
         agent: &'a str,
         inventory: &'a Inventory,
+        tell: Tell<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Detail, SiteError>>;
 
@@ -43,6 +45,13 @@ pub trait Site: Send + Sync + fmt::Debug {
         to: Timestamp,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>>;
+
+    /// So many events behind the first `offset`, newest first; those of one second in any order.
+    fn events(&self, offset: u64, limit: u64, deadline: Deadline) -> BoxFuture<'_, Result<Events, SiteError>> {
+        let _ = (offset, limit, deadline);
+        let error = SiteError::new(ErrorCode::BadAnswer, "sites of this kind have no events that can be read");
+        std::future::ready(Err(error)).boxed()
+    }
 
     /// Planned work the site knows of. Read from the site on an interval of its own, else what was read last.
     fn planned_work(&self, deadline: Deadline) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>>;
@@ -113,13 +122,62 @@ impl Reading {
     }
 }
 
+/// Modules of an agent that are read; the others are counted.
+pub const MOST_MODULES: usize = 200;
+
+/// Hears of each module as it is read. After a failure it may hear of one again.
+pub type Tell<'a> = &'a (dyn Fn(&Module) + Send + Sync);
+
 /// One agent, live.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {
     /// Its modules, worst first.
     pub modules: Vec<Module>,
+    /// Those that could not be read, worst first.
+    pub unread: Vec<Unread>,
     /// Enabled modules left out because there are too many.
     pub cut: usize,
+}
+
+/// A module that could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unread {
+    /// Its id at the site.
+    pub id: String,
+    /// Its state in the inventory.
+    pub status: Status,
+    /// Why.
+    pub error: SiteError,
+}
+
+/// A stretch of a site's events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Events {
+    /// How many the site sent, by its own count; fewer than asked for at the end.
+    pub sent: u64,
+    /// Those that could be understood, in the order in which they were sent.
+    pub events: Vec<Event>,
+}
+
+/// Something that happened at a site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its number at the site.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What, as a word of the site.
+    pub kind: String,
+    /// How bad, where the site says so.
+    pub severity: Option<&'static str>,
+    /// What, for people.
+    pub text: String,
+    /// Id of its agent; `None`: of the site itself.
+    pub agent: Option<String>,
+    /// Id of its module.
+    pub module: Option<String>,
+    /// How far people are with it, where the site says so.
+    pub state: Option<&'static str>,
 }
 
 /// One module with its value.
@@ -163,6 +221,8 @@ pub struct Point {
     pub at: Timestamp,
     /// What, as the site writes it.
     pub value: String,
+    /// Says nothing new: sites fill the time between two stored values with the one before.
+    pub repeat: bool,
 }
 
 /// Work announced at a site.

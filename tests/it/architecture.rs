@@ -33,7 +33,7 @@ const AREAS: &[Area] = &[
         knows: &["audit", "secret", "clock", "domain", "config", "delegation", "access", "sites"],
     },
     Area { layer: 3, name: "federation", knows: &["secret", "clock", "domain", "inventory", "config", "sites"] },
-    Area { layer: 3, name: "wire", knows: &["clock", "domain", "federation"] },
+    Area { layer: 3, name: "wire", knows: &["clock", "domain", "inventory", "sites", "federation"] },
     Area {
         layer: 4,
         name: "app",

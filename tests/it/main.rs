@@ -20,6 +20,7 @@ mod connections;
 mod crowds;
 mod demo;
 mod demo_faults;
+mod details;
 mod forms;
 mod fuzzed;
 mod house;

@@ -45,7 +45,7 @@ async fn an_agents_modules_are_read_worst_first_and_the_cut_is_told() {
     let console = console(many(203));
     let site = site(console.url(), Clock::System);
     let inventory = site.inventory(soon()).await.unwrap().inventory;
-    let detail = site.detail("1", &inventory, soon()).await.unwrap();
+    let detail = site.detail("1", &inventory, &|_| (), soon()).await.unwrap();
     assert_eq!((detail.modules.len(), detail.cut), (200, 3));
     let critical = detail.modules.iter().take_while(|module| module.status == Status::Critical).count();
     assert_eq!(critical, 4);
@@ -64,7 +64,7 @@ async fn at_most_four_modules_are_read_at_once() {
     let site = site(console.url(), Clock::System);
     let inventory = site.inventory(soon()).await.unwrap().inventory;
     console.faults().add(Fault::Hang.on("module_properties"));
-    let reading = site.detail("1", &inventory, Deadline::after(Duration::from_secs(3)));
+    let reading = site.detail("1", &inventory, &|_| (), Deadline::after(Duration::from_secs(3)));
     let requests = console.requests().clone();
     let (detail, four) = tokio::join!(reading, requests.until(|load| load.in_flight == 4));
     assert_eq!(detail.unwrap_err().code.as_str(), "timeout");
@@ -78,9 +78,9 @@ async fn a_module_that_is_gone_since_the_inventory_is_left_out() {
     let site = site(console.url(), Clock::System);
     let inventory = site.inventory(soon()).await.unwrap().inventory;
     console.fleet().agent_mut("web-01").unwrap().modules.remove(2);
-    let detail = site.detail("1", &inventory, soon()).await.unwrap();
+    let detail = site.detail("1", &inventory, &|_| (), soon()).await.unwrap();
     assert_eq!((detail.modules.len(), detail.cut), (4, 0));
-    assert_eq!(site.detail("77", &inventory, soon()).await.unwrap().modules.len(), 0);
+    assert_eq!(site.detail("77", &inventory, &|_| (), soon()).await.unwrap().modules.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -225,7 +225,7 @@ async fn our_reads_pass() {
     let deadline = Deadline::after(Duration::from_secs(20));
     let inventory = site.inventory(deadline).await.unwrap().inventory;
     assert_eq!(site.fired_alerts(deadline).await.unwrap().fired.agents().count(), 0);
-    let detail = site.detail("1", &inventory, deadline).await.unwrap();
+    let detail = site.detail("1", &inventory, &|_| (), deadline).await.unwrap();
     assert_eq!(detail.modules[0].name, "CPU Load");
     let now = Clock::System.now();
     let from = Timestamp::from_secs(now.as_secs() - 3600);

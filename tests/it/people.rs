@@ -279,7 +279,7 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/sites", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/sites/{site}", [401, 404, 404, 200, 200, 404, 200]),
     ("POST", "/sites/{site}/probe", [401, 404, 404, 415, 415, 404, 303]),
-    ("GET", "/agents/{site}/{agent}", [401, 404, 404, 404, 404, 404, 404]),
+    ("GET", "/agents/{site}/{agent}", [401, 404, 404, 200, 200, 404, 200]),
     ("GET", "/wall", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/assets/{version}/{name}", [404, 404, 404, 404, 404, 404, 404]),
     ("GET", "/healthz", [200, 200, 200, 200, 200, 200, 200]),
@@ -291,6 +291,10 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/api/v1/sites", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/sites/{site}", [401, 404, 404, 200, 200, 404, 200]),
     ("POST", "/api/v1/sites/{site}/probe", [401, 404, 404, 200, 200, 404, 200]),
+    ("GET", "/api/v1/sites/{site}/events", [401, 404, 404, 200, 200, 404, 200]),
+    ("GET", "/api/v1/sites/{site}/agents/{agent}", [401, 404, 404, 200, 200, 404, 200]),
+    ("GET", "/api/v1/sites/{site}/agents/{agent}/events", [401, 404, 404, 200, 200, 404, 200]),
+    ("GET", "/api/v1/sites/{site}/agents/{agent}/modules/{module}/data", [401, 404, 404, 200, 200, 404, 200]),
     ("GET", "/api/v1/pulse", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/me", [401, 200, 200, 200, 200, 200, 200]),
     ("POST", "/api/v1/delegation/verify", [401, 401, 401, 401, 401, 401, 401]),
@@ -387,7 +391,8 @@ async fn every_route_is_in_the_table_and_answers_each_as_written() {
             let form = browser.get("/api/v1/me").await;
             let form =
                 serde_json::from_str::<Value>(&form.text).unwrap()["form_token"].as_str().unwrap_or("").to_owned();
-            let url = gateway.served.url(&path.replace("{site}", "madrid"));
+            let url =
+                gateway.served.url(&path.replace("{site}", "madrid").replace("{agent}", "1").replace("{module}", "1"));
             let mut request = browser.client.request(method.parse().unwrap(), url).header("x-metaconsole-form", form);
             if let Some(token) = token {
                 request = request.header("authorization", format!("Bearer {token}"));

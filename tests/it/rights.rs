@@ -59,7 +59,13 @@ impl Site for Grouped {
         async move { Ok(FiredReading { fired }) }.boxed()
     }
 
-    fn detail<'a>(&'a self, _: &'a str, _: &'a Inventory, _: Deadline) -> BoxFuture<'a, Result<Detail, SiteError>> {
+    fn detail<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Inventory,
+        _: sites::Tell<'a>,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Detail, SiteError>> {
         unreachable!("only inventories are read")
     }
 

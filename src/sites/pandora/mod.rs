@@ -5,11 +5,13 @@
 //! - `rows.rs` cuts a long answer into rows, `inventory.rs` reads them.
 //! - `systems.rs`: names of operating systems. `planned.rs`: planned work. Both read seldom.
 //! - `alerts.rs`: which alerts have fired.
-//! - `modules.rs`: one agent's modules, a module's series. `probe.rs`: `check`. `link.rs`: the console's views.
+//! - `modules.rs`: one agent's modules, a module's series. `events.rs`: what happened. `probe.rs`: `check`. `link.rs`: the
+//!   console's views.
 
 mod alerts;
 mod answer;
 mod api;
+mod events;
 mod inventory;
 mod link;
 mod modules;
@@ -32,7 +34,7 @@ use self::systems::Systems;
 use self::version::Version;
 use super::decoding::{Decoding, INLINE};
 use super::http::{Answer, Clients, Http};
-use super::{About, Detail, FiredReading, PlannedWork, Point, Reading, Site, Step, StepResult, View};
+use super::{About, Detail, Events, FiredReading, PlannedWork, Point, Reading, Site, Step, StepResult, Tell, View};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::config;
 use crate::domain::{ErrorCode, SiteError};
@@ -163,9 +165,10 @@ impl Site for Pandora {
         &'a self,
         agent: &'a str,
         inventory: &'a Inventory,
+        tell: Tell<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Detail, SiteError>> {
-        let ask = move |root, deadline| modules::detail(&self.api, root, agent, inventory, deadline).boxed();
+        let ask = move |root, deadline| modules::detail(&self.api, root, agent, inventory, tell, deadline).boxed();
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 
@@ -178,6 +181,11 @@ impl Site for Pandora {
     ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
         let range = modules::Range { from, to, now: self.clock.now() };
         let ask = move |root, deadline| modules::series(&self.api, root, module, range, deadline).boxed();
+        async move { self.api.http.in_turn(deadline, ask).await }.boxed()
+    }
+
+    fn events(&self, offset: u64, limit: u64, deadline: Deadline) -> BoxFuture<'_, Result<Events, SiteError>> {
+        let ask = move |root, deadline| events::events(&self.api, root, offset, limit, deadline).boxed();
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 

@@ -4,21 +4,22 @@
 //! fixed fields: without a list it would answer with a plugin's password), four at a time and at most 200, the worst
 //! first. A series is asked by its length up to now, because a range from-to is read in the console's own zone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use super::api::{Api, Op, Reply};
 use super::inventory::status;
 use super::text::{Rows, Text};
 use crate::clock::{Deadline, Timestamp};
-use crate::domain::{SiteError, Status};
+use crate::domain::{ErrorCode, SiteError, Status};
 use crate::inventory::Inventory;
-use crate::sites::{Detail, Module, Point, Threshold};
+use crate::sites::{Detail, MOST_MODULES, Module, Point, Tell, Threshold, Unread};
 
-/// Modules of an agent that are read; the others are counted in `cut`.
-const MAX_MODULES: usize = 200;
+/// A value or description that is longer is not held: pages show lines.
+const MAX_TEXT: usize = 64 * 1024;
 
 /// Reads at a time.
 const AT_ONCE: usize = 4;
@@ -69,20 +70,53 @@ pub(super) async fn detail(
     root: usize,
     agent: &str,
     inventory: &Inventory,
+    tell: Tell<'_>,
     deadline: Deadline,
 ) -> Result<Detail, SiteError> {
-    let all = inventory.worst_modules(agent, usize::MAX);
-    let cut = all.len().saturating_sub(MAX_MODULES);
-    let reads = all.into_iter().take(MAX_MODULES).map(|(id, _)| module(api, root, id, deadline));
-    let read: Vec<Option<Module>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    let mut modules: Vec<Module> = read.into_iter().flatten().collect();
+    let mut planned = inventory.worst_modules(agent, usize::MAX);
+    let cut = planned.len().saturating_sub(MOST_MODULES);
+    planned.truncate(MOST_MODULES);
+    let mut left: BTreeMap<u64, Status> = planned.iter().copied().collect();
+    let read = |(id, _)| async move { (id, module(api, root, id, deadline).await) };
+    // In any order, so that one that does not come holds up none but itself.
+    let mut reads = stream::iter(planned).map(read).buffer_unordered(AT_ONCE);
+    let (mut modules, mut failed, mut gone) = (Vec::new(), Vec::new(), 0);
+    while let Some((id, read)) = reads.next().await {
+        let status = left.remove(&id).unwrap_or(Status::NotInit);
+        match read {
+            Ok(None) => gone += 1,
+            Ok(Some(module)) => {
+                tell(&module);
+                modules.push((id, module));
+            }
+            Err(error) => {
+                // A refused login holds a worker of the console for 15 s, and what fails each time is not asked on.
+                let stop = error.code == ErrorCode::Auth || modules.is_empty() && failed.len() + 1 >= AT_ONCE;
+                failed.push((id, status, error));
+                if stop {
+                    break;
+                }
+            }
+        }
+    }
+    if let Some((_, _, error)) = failed.first().cloned() {
+        if modules.is_empty() && gone == 0 {
+            return Err(error);
+        }
+        failed.extend(left.into_iter().map(|(id, status)| (id, status, error.clone())));
+    }
     // Their states may have changed since the inventory.
-    modules.sort_by_key(|module| module.status.index());
-    Ok(Detail { modules, cut })
+    modules.sort_by_key(|(id, module)| (module.status.index(), *id));
+    failed.sort_by_key(|(id, status, _)| (status.index(), *id));
+    let unread = failed.into_iter().map(|(id, status, error)| Unread { id: id.to_string(), status, error });
+    Ok(Detail { modules: modules.into_iter().map(|(_, module)| module).collect(), unread: unread.collect(), cut })
 }
 
 /// One module; `None` when it is gone since the inventory.
 async fn module(api: &Api, root: usize, id: u64, deadline: Deadline) -> Result<Option<Module>, SiteError> {
+    if deadline.remaining().is_zero() {
+        return Err(SiteError::new(ErrorCode::Timeout, "there was no time left to read it").remedy("allow more time"));
+    }
     let text = id.to_string();
     let op = Op::new("module_properties").json().id(&text).other(FIELDS);
     let understand = |body: &[u8]| {
@@ -90,9 +124,14 @@ async fn module(api: &Api, root: usize, id: u64, deadline: Deadline) -> Result<O
         Some(rows.data.into_iter().next().map(|row| of_row(&text, row)))
     };
     match api.small(root, &op, deadline, understand).await? {
+        Reply::Value(Some(module)) if module.value.len().max(module.description.len()) > MAX_TEXT => Err(
+            SiteError::new(ErrorCode::TooLarge, format!("its value or description is longer than {MAX_TEXT} bytes"))
+                .remedy("look at it in the site's console"),
+        ),
         Reply::Value(module) => Ok(module),
         // Gone, or not to be read: it does not take the others along, and the inventory still counts it.
-        Reply::Sentence(_) | Reply::Empty500 => Ok(None),
+        Reply::Sentence(_) => Ok(None),
+        empty @ Reply::Empty500 => empty.value(api.login(), "the console"),
     }
 }
 
@@ -135,10 +174,22 @@ pub(super) async fn series(
         Reply::Empty500 => Ok(Vec::new()),
         other => {
             let mut points = other.value(api.login(), "the console")?;
-            points.retain(|point| point.at >= range.from && point.at <= range.to);
             points.sort_by_key(|point| point.at);
+            mark_repeats(&mut points);
+            points.retain(|point| point.at >= range.from && point.at <= range.to);
             Ok(points)
         }
+    }
+}
+
+/// A console stores no value that equals the one before, and prints a row at each interval with the value that held
+/// then; the first is such a row, even before the module existed. So a row that equals the one before, and the first,
+/// tell of no measurement.
+fn mark_repeats(points: &mut [Point]) {
+    let mut before: Option<&str> = None;
+    for point in points {
+        point.repeat = before.is_none_or(|before| before == point.value);
+        before = Some(&point.value);
     }
 }
 
@@ -151,7 +202,7 @@ fn points(body: &[u8]) -> Option<Vec<Point>> {
         let epoch = line.split_once(';').and_then(|(epoch, value)| Some((epoch.parse::<i64>().ok()?, value)));
         match (epoch, points.last_mut()) {
             (Some((epoch, value)), _) => {
-                points.push(Point { at: Timestamp::from_secs(epoch), value: value.to_owned() });
+                points.push(Point { at: Timestamp::from_secs(epoch), value: value.to_owned(), repeat: false });
             }
             (None, Some(last)) => {
                 last.value.push('\n');
@@ -185,6 +236,21 @@ mod tests {
         );
         assert_eq!(points(b""), Some(vec![]));
         assert_eq!(points(b"Wrong date format."), None);
+    }
+
+    #[test]
+    fn what_fills_the_gaps_of_a_recorded_series_is_told_from_what_was_stored() {
+        for site in ["s1", "s2", "s3"] {
+            let file = format!("tests/fixtures/pandora/{site}-module-data-range.txt");
+            let mut points = points(&std::fs::read(file).unwrap()).unwrap();
+            mark_repeats(&mut points);
+            let stored = |point: &&Point| !point.repeat;
+            // One every five minutes, from 1795383567 on, each of another value; the console's rows lie between.
+            let times: Vec<i64> = points.iter().filter(stored).map(|point| point.at.as_secs()).collect();
+            assert_eq!(times.first(), Some(&1_795_383_567), "{site}");
+            assert!(times.windows(2).all(|two| two[1] - two[0] == 300), "{site}");
+            assert_eq!(times.len(), 24, "{site}");
+        }
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn each_layer_refuses_what_is_above_it() {
         ("src/config/mod.rs", "use crate::clock::Clock;"),
         ("src/sites/mod.rs", "use crate::{domain::Status, federation::Report};"),
         ("src/federation/mod.rs", "use crate::wire::Agent;"),
-        ("src/wire.rs", "use crate::sites::View;"),
+        ("src/wire.rs", "use crate::app::App;"),
         ("src/app.rs", "use crate::demo::Demo;"),
         ("src/app.rs", "use crate::cli;"),
         ("src/demo/mod.rs", "use crate::config::Config;"),

@@ -166,7 +166,13 @@ impl Site for Fake {
         .boxed()
     }
 
-    fn detail<'a>(&'a self, _: &'a str, _: &'a Inventory, _: Deadline) -> BoxFuture<'a, Result<Detail, SiteError>> {
+    fn detail<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Inventory,
+        _: metaconsole::sites::Tell<'a>,
+        _: Deadline,
+    ) -> BoxFuture<'a, Result<Detail, SiteError>> {
         unreachable!("a slot reads inventories and alerts only")
     }
 
