@@ -54,7 +54,9 @@ function modules(all) {
 }
 
 async function draw(module, spot) {
-  const [to, from] = [new Date(), new Date(Date.now() - DAY)];
+  // Whole ten seconds, so that all who look at it ask the same.
+  const now = Date.now() - (Date.now() % 10000);
+  const [to, from] = [new Date(now), new Date(now - DAY)];
   const range = new URLSearchParams({ from: from.toISOString().replace(/\.\d+Z/, 'Z'), to: to.toISOString().replace(/\.\d+Z/, 'Z') });
   try {
     const answer = await ask(`${path}/modules/${encodeURIComponent(module.id)}/data?${range}`, { patience: 30000 });

@@ -19,11 +19,12 @@ use tokio::sync::watch;
 use super::call::{Asked, Call};
 use super::happenings::{EventPage, EventPlace, walk};
 use super::memory::Held;
+use super::values::{Key, Values};
 use super::{Question, Slot, View, Wanted};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{Agent, Contribution, ErrorCode, Failure, Outcome, Query, SiteError};
 use crate::inventory::{Inventory, Order, Visible};
-use crate::sites::{Detail, Event, MOST_MODULES, Module, Point, Site, Unread};
+use crate::sites::{Detail, Event, MOST_MODULES, Module, Site, Unread};
 
 /// How long a reading is good.
 const WHOLE: Duration = Duration::from_secs(10);
@@ -128,7 +129,7 @@ impl View {
         viewable: &Visible,
         (from, to): (Timestamp, Timestamp),
         patience: Duration,
-    ) -> Result<(Outcome, Result<Vec<Point>, SiteError>), Missing> {
+    ) -> Result<(Outcome, Values), Missing> {
         let (found, held, _) = self.agent(site, agent, viewable, patience).await?;
         let number = module.parse::<u64>().ok().filter(|number| number.to_string() == module);
         if number.is_none_or(|number| held.inventory.module_state(agent, number).is_none()) {
@@ -137,8 +138,8 @@ impl View {
         let points = match found.live() {
             Err(error) => Err(error),
             Ok(site) => {
-                let asked = site.series(module, from, to, found.deadline);
-                tokio::time::timeout_at(found.deadline.instant(), asked).await.unwrap_or_else(|_| Err(late()))
+                let (key, life) = (Key { site, module: module.into(), from, to }, found.slot.plan().policy.timeout);
+                self.values.ask(key, life, found.deadline).await.unwrap_or_else(|| Err(late()))
             }
         };
         Ok((found.outcome, points))
@@ -239,7 +240,7 @@ impl Found {
     }
 }
 
-fn late() -> SiteError {
+pub(super) fn late() -> SiteError {
     SiteError::new(ErrorCode::Timeout, "it did not come in time").remedy("allow more time, or ask again in a moment")
 }
 
@@ -249,30 +250,30 @@ fn failed(error: SiteError) -> EventPage {
 
 /// Readings, by adapter and agent.
 #[derive(Clone)]
-pub(super) struct DetailCache(Cache<Key, Arc<Reading>>);
+pub(super) struct DetailCache(Cache<AgentKey, Arc<Reading>>);
 
 #[derive(Clone)]
-struct Key {
+struct AgentKey {
     site: Arc<dyn Site>,
     agent: Box<str>,
 }
 
-impl Key {
+impl AgentKey {
     /// No other adapter has it as long as this key is there.
     fn place(&self) -> *const () {
         Arc::as_ptr(&self.site).cast()
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for AgentKey {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.place(), other.place()) && self.agent == other.agent
     }
 }
 
-impl Eq for Key {}
+impl Eq for AgentKey {}
 
-impl Hash for Key {
+impl Hash for AgentKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.place().hash(state);
         self.agent.hash(state);
@@ -301,7 +302,7 @@ impl DetailCache {
         life: Duration,
         clock: Clock,
     ) -> Arc<Reading> {
-        let key = Key { site: Arc::clone(&site), agent: agent.into() };
+        let key = AgentKey { site: Arc::clone(&site), agent: agent.into() };
         let begin = || Reading::begin(site, agent.to_owned(), Arc::clone(inventory), life, clock);
         self.0.entry(key).or_insert_with_if(begin, |reading| !reading.is_good()).into_value()
     }

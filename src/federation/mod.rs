@@ -24,6 +24,7 @@ mod reasons;
 mod slot;
 mod snapshot;
 mod tally;
+mod values;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use tally::ReadTally;
 use self::call::{Asked, Call};
 use self::details::DetailCache;
 use self::found::FoundCache;
+use self::values::ValuesCache;
 use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::domain::{Query, SiteId};
 use crate::inventory::{Order, Visible};
@@ -58,6 +60,7 @@ pub struct Federation {
     places: Arc<HashMap<SiteId, usize>>,
     found: FoundCache,
     details: DetailCache,
+    values: ValuesCache,
     clock: Clock,
 }
 
@@ -82,6 +85,7 @@ pub struct View {
     seats: Vec<(Arc<Slot>, Arc<Visible>)>,
     found: FoundCache,
     details: DetailCache,
+    values: ValuesCache,
     clock: Clock,
 }
 
@@ -93,6 +97,7 @@ impl Federation {
             places: Arc::default(),
             found: FoundCache::default(),
             details: DetailCache::default(),
+            values: ValuesCache::default(),
             clock,
         }
         .with(slots)
@@ -106,6 +111,7 @@ impl Federation {
             places: Arc::new(places),
             found: self.found.clone(),
             details: self.details.clone(),
+            values: self.values.clone(),
             clock: self.clock,
         }
     }
@@ -129,7 +135,13 @@ impl Federation {
     /// As somebody sees it who may see, of each site, what `rights` says; `None`: the site does not exist for them.
     pub fn view(&self, rights: impl Fn(&Plan) -> Option<Arc<Visible>>) -> View {
         let seats = self.slots.iter().filter_map(|slot| Some((Arc::clone(slot), rights(slot.plan())?)));
-        View { seats: seats.collect(), found: self.found.clone(), details: self.details.clone(), clock: self.clock }
+        View {
+            seats: seats.collect(),
+            found: self.found.clone(),
+            details: self.details.clone(),
+            values: self.values.clone(),
+            clock: self.clock,
+        }
     }
 }
 
