@@ -270,7 +270,10 @@ async fn what_is_not_there_is_not_there() {
     let before = console.requests().count("module_data");
     let first = served.get(&same).await;
     let (again, as_csv) = (served.get(&same).await, served.get(&format!("{same}&format=csv")).await);
-    assert_eq!((first.status, again.json()["points"].clone(), as_csv.status), (200, first.json()["points"].clone(), 200));
+    assert_eq!(
+        (first.status, again.json()["points"].clone(), as_csv.status),
+        (200, first.json()["points"].clone(), 200)
+    );
     assert_eq!(console.requests().count("module_data"), before + 1);
     let answer = served.get(&format!("{DETAIL}/modules/1/data?from=-2h&deadline=30s")).await.json();
     let points = answer["points"].as_array().unwrap();
