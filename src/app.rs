@@ -24,7 +24,7 @@ use crate::secret::Secret;
 use crate::sites::decoding::Decoding;
 use crate::sites::http::{self, Clients};
 use crate::sites::pandora::Pandora;
-use crate::sites::{Site, View};
+use crate::sites::{Places, Site, View};
 use crate::wire::Linker;
 
 /// The program's parts, put together.
@@ -96,7 +96,7 @@ impl App {
             }
             changes.changed.push(site.id.clone());
             if reads_alike(before, site) {
-                let mut plan = self.shared.plan(site);
+                let mut plan = self.shared.plan(site, slot.plan().site.as_ref().ok().map(|site| site.places()));
                 if (&before.public_url, before.connect_timeout) == (&site.public_url, site.connect_timeout) {
                     // The adapter itself has learned what is read seldom.
                     plan.site = slot.plan().site.clone();
@@ -153,10 +153,11 @@ fn reads_alike(before: &config::Site, now: &config::Site) -> bool {
 
 impl Shared {
     fn slot(&self, site: &config::Site) -> Arc<Slot> {
-        Slot::new(self.plan(site), self.clock)
+        Slot::new(self.plan(site, None), self.clock)
     }
 
-    fn plan(&self, site: &config::Site) -> Plan {
+    /// `places`: those of who is still at work for the same site.
+    fn plan(&self, site: &config::Site, places: Option<Arc<Places>>) -> Plan {
         let capped = |life: Duration| self.patience.map_or(life, |patience| life.min(patience));
         let policy = Policy {
             timeout: capped(site.timeout),
@@ -171,14 +172,15 @@ impl Shared {
             name: site.name.clone(),
             tags: site.tags.clone(),
             policy,
-            site: if site.paused { Err(paused()) } else { self.adapter(site) },
+            site: if site.paused { Err(paused()) } else { self.adapter(site, places.unwrap_or_default()) },
         }
     }
 
-    fn adapter(&self, site: &config::Site) -> Result<Arc<dyn Site>, SiteError> {
+    fn adapter(&self, site: &config::Site, places: Arc<Places>) -> Result<Arc<dyn Site>, SiteError> {
         match site.kind {
             SiteKind::Pandora => {
                 let pandora = Pandora::new(site, &self.clients, Arc::clone(&self.decoding), self.clock)?;
+                let pandora = pandora.with_places(places);
                 Ok(Arc::new(if self.patience.is_some() { pandora.without_version() } else { pandora }))
             }
         }

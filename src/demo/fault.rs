@@ -1,6 +1,6 @@
 //! What goes wrong between a gateway and a console, on purpose and switchable while the server runs.
 //!
-//! A [`Rule`] is a fault, optionally for one `op2` only and for the next N requests only. All rules that match a
+//! A [`Rule`] is a fault, optionally for one `op2` only, for some arguments only and for the next N requests only. All rules that match a
 //! request apply to it, in the order they were added: first everything that acts before the console answers, then
 //! everything that spoils its answer. A refused or reset connection has no request yet: [`Fault::Refuse`] (without
 //! `op2` and number) and [`Fault::ResetOnAccept`] (without `op2`) act on connections; otherwise, and on connections that
@@ -74,6 +74,7 @@ pub enum Fault {
 pub struct Rule {
     fault: Fault,
     op2: Option<String>,
+    asking: &'static str,
     left: Option<u32>,
 }
 
@@ -90,6 +91,13 @@ impl Fault {
 }
 
 impl Rule {
+    /// Only for requests whose `other` has this part.
+    #[must_use]
+    pub fn asking(mut self, part: &'static str) -> Self {
+        self.asking = part;
+        self
+    }
+
     /// For the next so many matching requests only.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -100,7 +108,7 @@ impl Rule {
 
 impl From<Fault> for Rule {
     fn from(fault: Fault) -> Self {
-        Self { fault, op2: None, left: None }
+        Self { fault, op2: None, asking: "", left: None }
     }
 }
 
@@ -119,7 +127,7 @@ impl Faults {
     /// Adds a fault to those in force.
     pub fn add(&self, rule: impl Into<Rule>) {
         let rule = rule.into();
-        if matches!(rule, Rule { fault: Fault::Refuse, op2: None, left: None }) {
+        if matches!(rule, Rule { fault: Fault::Refuse, op2: None, asking: "", left: None }) {
             self.port.close();
         }
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
@@ -132,8 +140,9 @@ impl Faults {
     }
 
     /// The faults for a request, counting it.
-    pub(super) fn take(&self, op2: &str) -> Vec<Fault> {
-        self.matching(|rule| rule.op2.as_deref().is_none_or(|only| only == op2))
+    pub(super) fn take(&self, incoming: &Incoming) -> Vec<Fault> {
+        let (op2, other) = (incoming.op2(), incoming.parameters.get("other"));
+        self.matching(|rule| rule.op2.as_deref().is_none_or(|only| only == op2) && other.contains(rule.asking))
     }
 
     /// Whether a new connection is to be reset, counting it.

@@ -56,8 +56,12 @@ impl Zone {
         jiff::Timestamp::from_second(epoch).map_or(0, |instant| i64::from(instant.to_zoned(self.rule.clone()).hour()))
     }
 
-    /// Reads `YYYYMMDDTHH:MM` as a local time.
+    /// Reads `YYYYMMDDTHH:MM` as a local time, and `YYYYMMDDTHH:MM:SSZ` as UTC, as PHP does.
     pub fn parse(&self, text: &str) -> Option<i64> {
+        if let Some(utc) = text.strip_suffix('Z') {
+            let utc = jiff::civil::DateTime::strptime("%Y%m%dT%H:%M:%S", utc);
+            return Some(utc.ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second());
+        }
         let local = jiff::civil::DateTime::strptime("%Y%m%dT%H:%M", text).ok()?;
         Some(local.to_zoned(self.rule.clone()).ok()?.timestamp().as_second())
     }

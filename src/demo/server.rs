@@ -146,7 +146,7 @@ impl Connection {
         let parameters = Parameters::parse(head.uri.query().unwrap_or("").as_bytes(), &body);
         let incoming = Incoming { method: head.method, uri: head.uri, headers: head.headers, parameters };
         let in_flight = self.requests.enter(&incoming);
-        let faults = self.faults.take(incoming.op2());
+        let faults = self.faults.take(&incoming);
         let response = self.answer(incoming, &faults, &cut).await;
         response.map(|body| Watched { body, _in_flight: in_flight })
     }

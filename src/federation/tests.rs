@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::domain::{Contribution, ErrorCode, SiteError};
 use crate::inventory::{AgentText, Builder, Inventory};
-use crate::sites::{Detail, FiredReading, PlannedWork, Point, Reading, Site, Step};
+use crate::sites::{Detail, FiredReading, PlannedWork, Reading, Series, Site, Step};
 
 /// Answers at once, or never while its gate is closed.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Site for Sized {
         _: Timestamp,
         _: Timestamp,
         _: Deadline,
-    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
+    ) -> BoxFuture<'a, Result<Series, SiteError>> {
         unreachable!("only inventories are read")
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Deadline, Stopwatch, Timestamp};
 use crate::domain::SiteError;
-use crate::sites::{Point, Site};
+use crate::sites::{Series, Site};
 
 /// How long values are good, and a failure.
 const GOOD: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const KEPT: u64 = 64;
 const HELD: Duration = Duration::from_secs(60);
 
 /// What a site answered.
-pub(super) type Values = Result<Arc<[Point]>, SiteError>;
+pub(super) type Values = Result<Arc<Series>, SiteError>;
 
 /// Readings, by adapter, module and range.
 #[derive(Clone)]
@@ -104,7 +104,7 @@ impl Reading {
             let read = key.site.series(&key.module, key.from, key.to, deadline);
             let values = tokio::time::timeout_at(deadline.instant(), read).await;
             let values = values.unwrap_or_else(|_| Err(super::details::late()));
-            tell.send_replace(Some(Told { values: values.map(Arc::from), ended: Stopwatch::start() }));
+            tell.send_replace(Some(Told { values: values.map(Arc::new), ended: Stopwatch::start() }));
         });
         Arc::new(Self(told))
     }

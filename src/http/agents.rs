@@ -58,17 +58,23 @@ pub(super) async fn series(
     let range = range(&parameters, viewer.app.clock().now())?;
     let viewable = viewer.agents_for(Permission::View, &site)?;
     let found = viewer.view.series(&site, (&agent, &module), &viewable, range, patience).await;
-    let (outcome, points) = found.map_err(|missing| missed(&missing, &site, &agent, &module))?;
-    let points = points.map_err(|error| {
+    let (outcome, values) = found.map_err(|missing| missed(&missing, &site, &agent, &module))?;
+    let series = values.map_err(|error| {
         let problem =
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_read", format!("{}: {}", error.code, error.message));
         let sites = serde_json::to_value([wire::outcome(&outcome)]).unwrap_or_default();
         problem.remedy(error.remedy.unwrap_or_else(|| "ask again in a moment".to_owned())).sites(sites)
     })?;
-    let cut = points.len().saturating_sub(POINTS);
-    let points = points.get(cut..).unwrap_or_default();
+    let cut = series.points.len().saturating_sub(POINTS);
+    let points = series.points.get(cut..).unwrap_or_default();
     if form == Form::Json {
-        return Ok(json(&wire::series((&agent, &module), range, (points, cut), &outcome, watch.elapsed())));
+        return Ok(json(&wire::series(
+            (&agent, &module),
+            range,
+            (points, cut, series.text),
+            &outcome,
+            watch.elapsed(),
+        )));
     }
     let kind = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),

@@ -7,6 +7,7 @@
 pub mod decoding;
 pub mod http;
 pub mod pandora;
+mod places;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use url::Url;
+
+pub use places::Places;
 
 use crate::clock::{Deadline, Timestamp};
 use crate::domain::{ErrorCode, SiteError, Status};
@@ -37,14 +40,14 @@ pub trait Site: Send + Sync + fmt::Debug {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Detail, SiteError>>;
 
-    /// One module's stored values between two instants, oldest first.
+    /// One module's values between two instants, oldest first.
     fn series<'a>(
         &'a self,
         module: &'a str,
         from: Timestamp,
         to: Timestamp,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>>;
+    ) -> BoxFuture<'a, Result<Series, SiteError>>;
 
     /// So many events behind the first `offset`, newest first; those of one second in any order.
     fn events(&self, offset: u64, limit: u64, deadline: Deadline) -> BoxFuture<'_, Result<Events, SiteError>> {
@@ -58,6 +61,11 @@ pub trait Site: Send + Sync + fmt::Debug {
 
     /// Every step from the name to a read, told one by one. Ends at the first that makes the next pointless.
     fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()>;
+
+    /// How much it is asked at a time; a later adapter of the same site takes them over.
+    fn places(&self) -> Arc<Places> {
+        Arc::default()
+    }
 
     /// What was learnt of the site beside its reads. Asks nobody.
     fn about(&self) -> About {
@@ -189,6 +197,8 @@ pub struct Module {
     pub name: String,
     /// Its state.
     pub status: Status,
+    /// Its values are text, even where they look like numbers.
+    pub text: bool,
     /// Last value, as the site writes it.
     pub value: String,
     /// When it last reported.
@@ -214,12 +224,21 @@ pub struct Threshold {
     pub inverse: bool,
 }
 
-/// One stored value. Text modules have text values.
+/// A module's values over a stretch of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// Oldest first.
+    pub points: Vec<Point>,
+    /// They are text, even where they look like numbers.
+    pub text: bool,
+}
+
+/// One value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// When.
     pub at: Timestamp,
-    /// What, as the site writes it.
+    /// What, as the site writes it; empty where it knows none, because the module was silent.
     pub value: String,
     /// Says nothing new: sites fill the time between two stored values with the one before.
     pub repeat: bool,

@@ -187,7 +187,7 @@ fn of_module(module: &Module, now: Timestamp) -> ModuleRecord<'_> {
         id: &module.id,
         name: Some(&module.name),
         status: module.status,
-        value: value(&module.value),
+        value: value(&module.value, module.text),
         reported: module.reported,
         age_ms: module.reported.map(|at| millis(at.until(now))),
         interval_s: module.interval.map(|interval| interval.as_secs()),

@@ -34,15 +34,15 @@ struct PointRecord {
     repeat: bool,
 }
 
-/// Values as a record. `points` are the newest, `cut` earlier ones were left out.
+/// Values as a record. `points` are the newest, `cut` earlier ones were left out; of a module with `text` they stay text.
 pub fn series<'a>(
     (agent, module): (&'a str, &'a str),
     (from, to): (Timestamp, Timestamp),
-    (points, cut): (&[Point], usize),
+    (points, cut, text): (&[Point], usize, bool),
     told: &'a Outcome,
     took: Duration,
 ) -> Series<'a> {
-    let record = |point: &Point| PointRecord { at: point.at, value: value(&point.value), repeat: point.repeat };
+    let record = |point: &Point| PointRecord { at: point.at, value: value(&point.value, text), repeat: point.repeat };
     Series {
         site: &told.site,
         agent,
@@ -77,9 +77,10 @@ pub fn csv(points: &[Point], cut: usize) -> io::Result<Vec<u8>> {
 /// More digits than this are not sure to come back as they were.
 const DIGITS: usize = 15;
 
-/// A site's text as a number, if it is one written plainly; else as it is.
-pub(super) fn value(text: &str) -> Value {
-    number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number)
+/// What a site writes as a number, if it is one written plainly and no value of a module with text; else as it is.
+pub(super) fn value(written: &str, text: bool) -> Value {
+    let number = if text { None } else { number(written) };
+    number.map_or_else(|| Value::String(written.to_owned()), Value::Number)
 }
 
 fn number(text: &str) -> Option<Number> {
@@ -103,10 +104,11 @@ mod tests {
     #[test]
     fn only_what_is_plainly_a_number_becomes_one() {
         for (text, json) in [("17.85000", "17.85"), ("-3", "-3"), ("0", "0"), ("0.5", "0.5"), ("20", "20")] {
-            assert_eq!(value(text).to_string(), json);
+            assert_eq!(value(text, false).to_string(), json);
+            assert_eq!(value(text, true), Value::String(text.to_owned()));
         }
         for text in ["", "-", "007", "1e5", "+5", "1.", ".5", "NaN", "inf", "1;2", "12345678901234567890", "OK; 5 ñ"] {
-            assert_eq!(value(text), Value::String(text.to_owned()));
+            assert_eq!(value(text, false), Value::String(text.to_owned()));
         }
     }
 

@@ -112,6 +112,25 @@ async fn tree_agents_has_the_shape_of_the_recordings() {
 }
 
 #[tokio::test]
+async fn tree_agents_with_alerts_has_the_shape_of_the_recordings() {
+    let module = Module { alert_fired: true, ..Module::new("CPU", ModuleState::Critical, "99") };
+    let fleet = Fleet::empty(NOW).group(2, "Servers", 0).agent(Agent::new("web-01", 2).module(module));
+    let console = Console::start(local(), fleet, settings()).unwrap();
+    for case in ["odd-776-tree-alerts", "odd-open-tree-alerts"] {
+        let recorded = String::from_utf8(replay::body(case)).unwrap();
+        let index: Value = serde_json::from_str(&recorded).unwrap();
+        let fields: Vec<&str> =
+            index["list_index"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let query = format!("op=get&op2=tree_agents&return_type=json&{}", other(&format!(";| |{}", fields.join(","))));
+        let answer = text(&console, &query).await;
+        assert_eq!(shapes(answer.as_bytes()), shapes(recorded.as_bytes()), "{case}");
+        for kind in ["group", "agent", "module", "alert"] {
+            assert_eq!(keys(&answer, kind), keys(&recorded, kind), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn tree_agents_repeats_agents_and_shows_only_what_the_account_sees() {
     let console = console();
     let query = format!("op=get&op2=tree_agents&return_type=json&{}", other(";| |type_row,agent_id,alias"));

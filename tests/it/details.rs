@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use metaconsole::access::secrets::digest;
 use metaconsole::clock::Clock;
-use metaconsole::demo::{Agent, Console, Event, EventKind, Fault, Fleet, Module, ModuleState, Settings};
+use metaconsole::demo::{Agent, Console, Event, EventKind, Fault, Fleet, Module, ModuleKind, ModuleState, Settings};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{Answer, Served, console, until};
@@ -36,15 +36,16 @@ fn owner(site: &str, module: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn series_of_three_time_zones_are_in_universal_time() {
-    for (site, _, number, text) in RECORDED {
+    // Where each recorded range begins, so that it is asked for once.
+    for ((site, _, number, text), from) in RECORDED.into_iter().zip([1_795_383_360, 1_795_383_480, 1_795_383_540_i64]) {
         let range = format!("{site}-module-data-range");
         let tree = format!("{site}-tree-agents-snapshot");
         let replay = Replay::start(site, &[("tree_agents", &tree), ("module_data", &range)]);
         let served = Served::start(&Config::sites([("a", replay.url())])).await;
         let agent = owner(site, number);
-        let path = format!("/api/v1/sites/a/agents/{agent}/modules/{number}/data?from=1795383500&to=1795390467");
-        let answer = served.get(&path).await;
-        let answer = answer.json();
+        let path = format!("/api/v1/sites/a/agents/{agent}/modules/{number}/data?from={from}&to=1795390467");
+        let answer = served.get(&path).await.json();
+        assert_eq!(replay.requests().count("module_data"), 1, "{site}");
         let points = answer["points"].as_array().unwrap();
         let stored: Vec<_> = points.iter().filter(|point| point["repeat"].is_null()).collect();
         assert_eq!(stored.len(), 24, "{site}");
@@ -282,6 +283,44 @@ async fn what_is_not_there_is_not_there() {
     console.faults().add(Fault::LoginPage.on("module_data"));
     let answer = served.get(&format!("{DETAIL}/modules/1/data?deadline=30s")).await;
     assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("not_read")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_looks_like_a_number_stays_text() {
+    let text = Module { kind: ModuleKind::Text, ..Module::new("build", ModuleState::Normal, "12") };
+    let number = Module::new("CPU", ModuleState::Normal, "12");
+    let agent = Agent::new("web-01", 2).module(text).module(number);
+    let console = start(Fleet::empty(Clock::System.now().as_secs()).group(2, "Servers", 0).agent(agent));
+    let served = Served::start(&Config::sites([("a", console.url())])).await;
+    let shown = served.get(&format!("{DETAIL}?deadline=30s")).await.json();
+    let values: Vec<_> = modules(&shown).iter().map(|module| (&module["name"], &module["value"])).collect();
+    assert_eq!(values, [(&json!("build"), &json!("12")), (&json!("CPU"), &json!(12))]);
+    for (module, is_text) in [(1, true), (2, false)] {
+        let path = format!("{DETAIL}/modules/{module}/data?from=-2h&to=-1h&deadline=30s");
+        let series = served.get(&path).await.json();
+        let points = series["points"].as_array().unwrap();
+        assert!(points.len() > 10 && points.iter().all(|point| point["value"].is_string() == is_text), "{series}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_series_behind_others_is_told_at_its_own_deadline() {
+    let console = many(3);
+    let served = Served::start(&Config::sites([("a", console.url())])).await;
+    assert_eq!(served.get("/api/v1/search?deadline=30s").await.json()["total"], 1);
+    console.faults().add(Fault::Hang.on("module_data"));
+    let path = |module: u32, deadline: &str| format!("{DETAIL}/modules/{module}/data?deadline={deadline}");
+    let (one, two, three) = (path(1, "4s"), path(2, "4s"), path(3, "500ms"));
+    let requests = console.requests().clone();
+    let third = async {
+        requests.until(|load| load.in_flight == 2).await;
+        served.get(&three).await
+    };
+    let (_, _, third) = tokio::join!(served.get(&one), served.get(&two), third);
+    let answer = third.json();
+    assert_eq!((third.status, &answer["code"]), (503, &json!("not_read")));
+    assert!(answer["detail"].as_str().unwrap().starts_with("timeout: "), "{answer}");
+    assert!(answer["remedy"].is_string());
 }
 
 fn happened(fleet: &mut Fleet, count: u32, agent: u32, second: i64) {

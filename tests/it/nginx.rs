@@ -229,7 +229,10 @@ async fn our_reads_pass() {
     assert_eq!(detail.modules[0].name, "CPU Load");
     let now = Clock::System.now();
     let from = Timestamp::from_secs(now.as_secs() - 3600);
-    assert!(!site.series(&detail.modules[0].id, from, now, deadline).await.unwrap().is_empty());
+    let before = |hours: i64| Timestamp::from_secs(now.as_secs() - 3600 * hours);
+    for (from, to) in [(from, now), (before(8), before(7))] {
+        assert!(!site.series(&detail.modules[0].id, from, to, deadline).await.unwrap().points.is_empty());
+    }
 
     for query in [
         "op=get&op2=timezone",
@@ -326,6 +329,10 @@ const QUERIES: &[&str] = &[
     "op=get&op2=tree_agents&return_type=json&other=%3B%7C+%7Ctype_row&other_mode=url_encode",
     "op=get&op2=module_properties&return_type=json&id=1",
     "op=get&op2=module_properties&return_type=json&id=1%20or%201&other=%3B%7C+%7Cmodule_name&other_mode=url_encode_separator_%7C",
+    "op=get&op2=all_agents&return_type=json&other=%7C%7Calert_fired&other_mode=url_encode_separator_%7C",
+    "op=get&op2=module_data&id=1&other=%3B%7C%7C20261123T17%3A00%3A00Z&other_mode=url_encode_separator_%7C",
+    "op=get&op2=module_data&id=1&other=%3B%7C%7C20261123T17%3A00%7C20261123T18%3A00&other_mode=url_encode_separator_%7C",
+    "op=get&op2=module_data&id=1&other=%3B%7C60%7C20261123T17%3A00%3A00Z%7C20261123T18%3A00%3A00Z&other_mode=url_encode_separator_%7C",
     "op=get&op2=events&return_type=json&other=%00&other_mode=url_encode_separator_%7C",
     "op=get&op2=events&return_type=json&other=%2527&other_mode=url_encode_separator_%7C",
 ];

@@ -11,7 +11,7 @@ use metaconsole::clock::{Clock, Deadline, Timestamp};
 use metaconsole::domain::{Query, SiteError, Status};
 use metaconsole::federation::{FIRST_LIFE, Federation, Merge, Plan, Policy, Question, Report, Slot, View, Wanted};
 use metaconsole::inventory::{AgentText, Builder, Fired, Inventory, Order, Visible};
-use metaconsole::sites::{self, Detail, FiredReading, PlannedWork, Point, Reading, Site, Step};
+use metaconsole::sites::{self, Detail, FiredReading, PlannedWork, Reading, Series, Site, Step};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -75,7 +75,7 @@ impl Site for Grouped {
         _: Timestamp,
         _: Timestamp,
         _: Deadline,
-    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
+    ) -> BoxFuture<'a, Result<Series, SiteError>> {
         unreachable!("only inventories are read")
     }
 

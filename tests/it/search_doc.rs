@@ -78,7 +78,7 @@ async fn every_example_finds_something() {
     for known in [false, true] {
         console.faults().clear().unwrap();
         if !known {
-            console.faults().add(Fault::Crash.on("all_agents"));
+            console.faults().add(Fault::Crash.on("tree_agents").asking("alert_times_fired"));
         }
         let app = App::new(config::load(&file, &|_| None).unwrap(), Clock::System);
         alert_examples(&app, known).await;

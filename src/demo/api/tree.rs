@@ -1,7 +1,7 @@
 //! `tree_agents`: groups, their agents and their modules as one flat list of rows, with the columns that were asked.
 
 use super::agents::listing_cost;
-use super::modules::{self, COLUMNS as MODULE};
+use super::modules::{self, COLUMNS as MODULE, Column as ModuleColumn};
 use super::{Answer, Call, Cell, Form, Row, php};
 use crate::demo::fleet::{Agent, Group};
 
@@ -27,6 +27,20 @@ fn last_contact(call: &Call<'_>, agent: &Agent) -> Cell {
     Cell::text(call.fleet.zone.format(call.fleet.last_contact_at(agent, call.now)))
 }
 
+/// The columns of an alert. Each module has at most one, which has fired.
+const ALERT: &[ModuleColumn] = &[
+    ("alert_id_agent_module", |_, _, module| Cell::text(module.id)),
+    ("alert_last_fired", |call, agent, module| Cell::text(call.fleet.last_value_at(agent, module, call.now))),
+    ("alert_times_fired", |_, _, _| Cell::text(1)),
+    ("alert_disabled", |_, _, _| Cell::text(0)),
+];
+
+/// An agent has these in JSON, whatever is asked.
+const ALWAYS_OF_AGENT: &[&str] = &["agent_id", "agent_id_group", "alias"];
+
+/// Asking for alerts makes the answer so many times as dear: one more query for every module.
+const ALERTS_COST: u32 = 8;
+
 /// Columns whose text is stored as it came: values of modules and times.
 const RAW: &[&str] =
     &["agent_last_contant", "agent_last_remote_contact", "module_data", "module_timestamp", "module_last_try"];
@@ -51,8 +65,13 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
     let columns = call.other(2);
     let asked: Vec<&str> = columns.split(',').filter(|name| !name.is_empty()).collect();
     let has = |name: &str| asked.is_empty() || asked.contains(&name);
-    let agent_columns: Vec<_> = AGENT.iter().filter(|(name, _)| has(name)).collect();
-    let module_columns = in_tree_order(MODULE.iter().filter(|(name, _)| has(name)).collect());
+    let agent_columns: Vec<_> = AGENT.iter().filter(|(name, _)| has(name) || ALWAYS_OF_AGENT.contains(name)).collect();
+    // To find a module's alerts the console adds the number of the module to both.
+    let alerts = ALERT.iter().any(|(name, _)| asked.contains(name));
+    let has_of_module = |name: &str| has(name) || alerts && name == "module_id_agent_modulo";
+    let module_columns = in_tree_order(MODULE.iter().filter(|(name, _)| has_of_module(name)).collect());
+    let has_of_alert = |name: &str| asked.contains(&name) || name == "alert_id_agent_module";
+    let alert_columns: Vec<_> = ALERT.iter().filter(|(name, _)| alerts && has_of_alert(name)).collect();
     let mut rows = Vec::new();
     let mut agents = 0;
     for group in call.fleet.groups.iter().filter(|group| call.account.may_see(group.id)) {
@@ -62,15 +81,22 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
             let cells = agent_columns.iter().map(|(name, read)| (*name, read(call, agent)));
             rows.push(Row(cells.chain([("type_row", Cell::text("agent"))]).collect()));
             // Without a single column of modules the console does not read them.
-            if module_columns.is_empty() {
+            if module_columns.is_empty() && alert_columns.is_empty() {
                 continue;
             }
-            rows.extend(agent.modules.iter().map(|module| modules::row(call, agent, module, &module_columns)));
+            for module in &agent.modules {
+                rows.push(modules::row(call, agent, module, &module_columns));
+                if module.alert_fired && !alert_columns.is_empty() {
+                    let cells = alert_columns.iter().map(|(name, read)| (*name, read(call, agent, module)));
+                    rows.push(Row(cells.chain([("type_row", Cell::text("alert"))]).collect()));
+                }
+            }
         }
     }
     let index = if asked.is_empty() { all_columns() } else { asked };
     let answer = list(call, &rows, &index);
-    Answer { cost: listing_cost(call, agents), ..answer }
+    let dear = if alert_columns.is_empty() { 1 } else { ALERTS_COST };
+    Answer { cost: listing_cost(call, agents).saturating_mul(dear), ..answer }
 }
 
 /// Modules have their columns in the order of `module_properties`, but for these, which come before those.

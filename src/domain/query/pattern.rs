@@ -215,4 +215,37 @@ mod tests {
             assert!(Pattern::new(fine).is_ok(), "{fine}: {:?}", Pattern::new(fine));
         }
     }
+
+    /// The same number of characters, once as many short texts and once as one long text: where the time for a text
+    /// grows with its square, the long one takes sixteen times as long.
+    #[test]
+    fn one_long_text_costs_no_more_than_as_many_characters_in_short_ones() {
+        use crate::clock::Stopwatch;
+
+        const TIMES: usize = 16;
+        let best = |pattern: &Pattern, text: &str, times: usize| {
+            let round = |_| {
+                let watch = Stopwatch::start();
+                for _ in 0..times {
+                    assert!(!pattern.matches(text));
+                }
+                watch.elapsed()
+            };
+            // The first also builds tables.
+            (0..6).map(round).min().unwrap()
+        };
+        for (pattern, unit) in [
+            // No letter in them is missing in the text, so that nothing is refused at a glance.
+            ("(\\w*)*[^\\w]", "a"),
+            ("(.*)(.*)(.*)\\d", "ab"),
+            ("(.{0,10}[ab]){8}\\d", "ab"),
+            ("(\\w|\\w\\w)+\\d\\d\\D", "a1"),
+            ("^((\\w)+.)+\\s(\\w)+$", "a."),
+        ] {
+            let pattern = Pattern::new(pattern).unwrap();
+            let (short, long) = (unit.repeat(500), unit.repeat(500 * TIMES));
+            let (many, one) = (best(&pattern, &short, TIMES), best(&pattern, &long, 1));
+            assert!(one < many * 5, "{pattern:?}: {many:?} for many short texts, {one:?} for a long one");
+        }
+    }
 }

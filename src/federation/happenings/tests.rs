@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::inventory::Inventory;
-use crate::sites::{Detail, FiredReading, PlannedWork, Point, Reading, Step, Tell, View};
+use crate::sites::{Detail, FiredReading, PlannedWork, Reading, Series, Step, Tell, View};
 
 /// A site with events, that sends those of one second in another order each time.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Site for Fake {
         _: Timestamp,
         _: Timestamp,
         _: Deadline,
-    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
+    ) -> BoxFuture<'a, Result<Series, SiteError>> {
         unreachable!("only events are read")
     }
 

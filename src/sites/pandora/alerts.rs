@@ -1,17 +1,19 @@
-//! Which agents have a fired alert: one `all_agents` read with the status word `alert_fired`.
+//! Which agents have a fired alert: `tree_agents` with fields of alerts.
 //!
-//! No call lists fired alerts. This one costs the console what all its agents cost (it computes each status on its own),
-//! and answers only those few: the fields `alert_*` of `tree_agents` cost more and answer everything. So it is a read of
-//! its own, asked seldom. The console goes by the status it computes, and so do we: where something else decides that
-//! status (an old contact, a worse module without a fired alert), it does not tell of the alert.
+//! The console's own list (`all_agents` with the status word `alert_fired`) goes by the status it computes and is wrong:
+//! it leaves out agents whose status something else decides (a worse module, an old contact), and has agents whose alert
+//! was switched off after it had fired. All three were seen on 776 and 1.0.0. So every alert is read, which asks one more
+//! query of the console for each module: a read of its own, made seldom.
 //!
-//! A row without a usable id ends the read: an alert that is missing without a word is worse than none known.
+//! A fired alert is one that is on, has fired and not ceased, at an enabled module of an enabled agent. In the answer
+//! alerts follow their module, and modules name their agent. A row that is not understood ends the read: an alert that is
+//! missing without a word is worse than none known.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::answer::{self, Login, Sentence};
+use super::answer::{self, Login};
 use super::inventory::{is_id, no_list, stopped_full};
 use super::rows::{Oversize, Rest, Rows};
 use super::text::Text;
@@ -19,17 +21,28 @@ use crate::domain::SiteError;
 use crate::inventory::{Fired, Full};
 use crate::sites::FiredReading;
 
-/// `other` of the request: any system, any group, the status word.
-pub(super) const FILTER: &str = "||alert_fired";
+/// `other` of the request: what is asked of each row.
+pub(super) const FIELDS: &str = ";| |agent_disabled,module_id_agent,module_disabled,module_delete_pending,\
+    alert_times_fired,alert_disabled";
 
-/// What is read of a row of `all_agents`.
+/// What is read of a row, of whatever kind.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Row<'a> {
     #[serde(borrow)]
-    id_agente: Text<'a>,
+    type_row: Text<'a>,
     #[serde(borrow)]
-    status: Text<'a>,
+    agent_disabled: Text<'a>,
+    #[serde(borrow)]
+    module_id_agent: Text<'a>,
+    #[serde(borrow)]
+    module_disabled: Text<'a>,
+    #[serde(borrow)]
+    module_delete_pending: Text<'a>,
+    #[serde(borrow)]
+    alert_times_fired: Text<'a>,
+    #[serde(borrow)]
+    alert_disabled: Text<'a>,
 }
 
 /// Decodes the answer while it arrives; only ids are kept.
@@ -42,10 +55,24 @@ pub(super) struct Decoder {
     content_type: String,
 }
 
+/// The walk through the tree.
 #[derive(Debug)]
 struct Listed {
     agents: BTreeSet<Box<str>>,
     max_agents: usize,
+    agent_disabled: bool,
+    module: Module,
+}
+
+/// What the next alerts are of.
+#[derive(Debug)]
+enum Module {
+    /// Nothing yet.
+    None,
+    /// One whose alerts do not count.
+    Off,
+    /// One of this agent.
+    Of(Box<str>),
 }
 
 /// Why a row ends the read.
@@ -64,7 +91,7 @@ impl From<Oversize> for Stop {
 impl Decoder {
     /// For an answer with status 200 of this host.
     pub(super) fn new(max_agents: usize, host: &str, content_type: &str, login: Login) -> Self {
-        let listed = Listed { agents: BTreeSet::new(), max_agents };
+        let listed = Listed { agents: BTreeSet::new(), max_agents, agent_disabled: false, module: Module::None };
         let (host, content_type) = (host.to_owned(), content_type.to_owned());
         Self { rows: Rows::new(), listed, host, login, content_type }
     }
@@ -83,14 +110,13 @@ impl Decoder {
         let unexpected = |text: &[u8]| Err(answer::unexpected(200, &self.content_type, text, self.login, &self.host));
         match self.rows.finish() {
             Rest::Truncated => Err(answer::broken_off(&self.host)),
-            // The only way in which a console says that there is none.
-            Rest::Prose(text) if answer::sentence(&text) == Some(Sentence::Nothing) => Ok(reading(BTreeSet::new())),
             Rest::Prose(text) => unexpected(&text),
             Rest::Envelope { text, .. } => {
                 let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&text);
                 match parsed.as_ref().map(|envelope| envelope.get("data")) {
-                    Ok(Some(serde_json::Value::Array(rest))) if rest.is_empty() => Ok(reading(self.listed.agents)),
-                    _ if answer::sentence(&text) == Some(Sentence::Nothing) => Ok(reading(BTreeSet::new())),
+                    Ok(Some(serde_json::Value::Array(rest))) if rest.is_empty() => {
+                        Ok(FiredReading { fired: Fired::new(self.listed.agents).into() })
+                    }
                     _ => unexpected(&text),
                 }
             }
@@ -98,20 +124,45 @@ impl Decoder {
     }
 }
 
-fn reading(agents: BTreeSet<Box<str>>) -> FiredReading {
-    FiredReading { fired: Fired::new(agents).into() }
-}
-
 impl Listed {
-    fn row(&mut self, row: &[u8]) -> Result<(), Stop> {
-        let row: Row<'_> = serde_json::from_slice(row).map_err(|_| Stop::Nonsense)?;
-        let id = row.id_agente.0.as_ref();
-        if !is_id(id) {
-            return Err(Stop::Nonsense);
+    fn row(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        match serde_json::from_slice(bytes) {
+            Ok(row) => self.take(&row),
+            // Bytes that are no UTF-8, or halves of characters, are in no field of ours.
+            Err(_) => self.take(&serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(|_| Stop::Nonsense)?),
         }
-        // A console that does not know the filter answers everybody, with a status that says so.
-        if !matches!(row.status.0.as_ref(), "0" | "1" | "2" | "3" | "5") {
-            self.agents.insert(id.into());
+    }
+
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Stop> {
+        match row.type_row.0.as_ref() {
+            "group" => (self.agent_disabled, self.module) = (false, Module::None),
+            "agent" => (self.agent_disabled, self.module) = (row.agent_disabled.is_set(), Module::None),
+            "module" => {
+                let agent = row.module_id_agent.0.as_ref();
+                if !is_id(agent) {
+                    return Err(Stop::Nonsense);
+                }
+                let off = self.agent_disabled || row.module_disabled.is_set() || row.module_delete_pending.is_set();
+                self.module = if off { Module::Off } else { Module::Of(agent.into()) };
+            }
+            "alert" => return self.alert(row),
+            _ => return Err(Stop::Nonsense),
+        }
+        Ok(())
+    }
+
+    fn alert(&mut self, row: &Row<'_>) -> Result<(), Stop> {
+        let times = row.alert_times_fired.0.parse::<i64>().map_err(|_| Stop::Nonsense)?;
+        if times <= 0 || row.alert_disabled.is_set() {
+            return Ok(());
+        }
+        match &self.module {
+            Module::None => return Err(Stop::Nonsense),
+            Module::Off => {}
+            Module::Of(agent) if self.agents.contains(agent) => {}
+            Module::Of(agent) => {
+                self.agents.insert(agent.clone());
+            }
         }
         if self.agents.len() > self.max_agents {
             return Err(Stop::Full(Full::Agents(self.agents.len())));
@@ -122,57 +173,111 @@ impl Listed {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::ErrorCode;
 
-    fn decode(text: &[u8], at_once: usize) -> Result<Vec<String>, SiteError> {
-        let mut decoder = Decoder::new(4, "madrid", "application/json", Login::Token);
+    fn decode_most(text: &[u8], at_once: usize, max_agents: usize) -> Result<Vec<u64>, SiteError> {
+        let mut decoder = Decoder::new(max_agents, "madrid", "application/json", Login::Token);
         for piece in text.chunks(at_once) {
             decoder.feed(piece)?;
         }
-        Ok(decoder.finish()?.fired.agents().map(str::to_owned).collect())
+        let mut ids: Vec<u64> = decoder.finish()?.fired.agents().map(|id| id.parse().unwrap()).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn decode(text: &[u8], at_once: usize) -> Result<Vec<u64>, SiteError> {
+        decode_most(text, at_once, 1000)
+    }
+
+    fn list(rows: &[&str]) -> String {
+        format!(r#"{{"type":"array","data":[{}]}}"#, rows.join(","))
     }
 
     #[test]
-    fn recorded_answers_are_understood_however_they_arrive() {
-        let some = include_bytes!("../../../tests/fixtures/pandora/s1-all-agents-status-alert_fired.json");
-        // The sentence for no hits is the same for any status word.
-        let none = include_bytes!("../../../tests/fixtures/pandora/s1-all-agents-status-bogus.txt");
-        for at_once in [1, 7, 1 << 20] {
-            assert_eq!(decode(some, at_once).unwrap(), ["6"]);
-            assert_eq!(decode(none, at_once).unwrap(), Vec::<String>::new());
+    fn on_consoles_with_odd_agents_exactly_those_with_a_fired_alert_are_found() {
+        let trees = [
+            &include_bytes!("../../../tests/fixtures/pandora/odd-776-tree-alerts.json")[..],
+            &include_bytes!("../../../tests/fixtures/pandora/odd-open-tree-alerts.json")[..],
+        ];
+        for tree in trees {
+            for at_once in [7, 1 << 20] {
+                let fired = decode(tree, at_once).unwrap();
+                // The status of 38 and 40 is decided by something else; the alert of 41 is switched off.
+                assert!(fired.contains(&38) && fired.contains(&40) && !fired.contains(&41), "{fired:?}");
+                assert_eq!(fired, [34, 35, 36, 37, 38, 39, 40]);
+            }
         }
     }
 
     #[test]
-    fn a_console_that_does_not_filter_says_it_by_the_status() {
-        let row = |id: &str, status: &str| format!(r#"{{"id_agente":{id},"alias":"a","status":{status}}}"#);
-        let rows: Vec<_> = ["0", "1", "2", "3", "5"].iter().map(|status| row("\"9\"", status)).collect();
-        let fired = ["4", "100", "\"200\"", "300"].iter().zip(1..).map(|(status, id)| row(&id.to_string(), status));
-        let rows: Vec<_> = rows.into_iter().chain(fired).collect();
-        let text = format!(r#"{{"type":"array","data":[{}]}}"#, rows.join(","));
-        assert_eq!(decode(text.as_bytes(), 11).unwrap(), ["1", "2", "3", "4"]);
+    fn an_alert_counts_when_it_is_on_and_its_module_and_agent_are() {
+        let rows = [
+            r#"{"group_id":"2","disabled":"0","type_row":"group"}"#,
+            r#"{"agent_id":"1","agent_disabled":"0","type_row":"agent"}"#,
+            r#"{"module_id_agent":"1","module_disabled":"0","module_delete_pending":"0","type_row":"module"}"#,
+            r#"{"alert_times_fired":"0","alert_disabled":"0","type_row":"alert"}"#,
+            r#"{"alert_times_fired":"2","alert_disabled":"1","type_row":"alert"}"#,
+            r#"{"agent_id":"2","alias":"\udc00","agent_disabled":"0","type_row":"agent"}"#,
+            r#"{"module_id_agent":"2","module_disabled":"1","module_delete_pending":"0","type_row":"module"}"#,
+            r#"{"alert_times_fired":"2","alert_disabled":"0","type_row":"alert"}"#,
+            r#"{"module_id_agent":"2","module_disabled":"0","module_delete_pending":"1","type_row":"module"}"#,
+            r#"{"alert_times_fired":2,"alert_disabled":"0","type_row":"alert"}"#,
+            r#"{"module_id_agent":2,"module_disabled":"0","module_delete_pending":"0","type_row":"module"}"#,
+            r#"{"alert_times_fired":3,"alert_disabled":0,"type_row":"alert"}"#,
+            r#"{"agent_id":"3","agent_disabled":"1","type_row":"agent"}"#,
+            r#"{"module_id_agent":"3","module_disabled":"0","module_delete_pending":"0","type_row":"module"}"#,
+            r#"{"alert_times_fired":"1","alert_disabled":"0","type_row":"alert"}"#,
+        ];
+        assert_eq!(decode(list(&rows).as_bytes(), 11).unwrap(), [2]);
+        assert_eq!(decode(list(&[]).as_bytes(), 11).unwrap(), Vec::<u64>::new());
     }
 
     #[test]
     fn what_is_no_such_list_is_an_error() {
-        let list = |rows: &str| format!(r#"{{"type":"array","data":[{rows}]}}"#);
-        let many: Vec<_> = (0..5).map(|id| format!(r#"{{"id_agente":"{id}","status":4}}"#)).collect();
+        let many = |fired: &str| -> String {
+            let modules = (0..5).map(|id| format!(r#"{{"module_id_agent":"{id}","type_row":"module"}},{fired}"#));
+            list(&[&modules.collect::<Vec<_>>().join(",")])
+        };
+        let fired = r#"{"alert_times_fired":"1","alert_disabled":"0","type_row":"alert"}"#;
         for (text, code) in [
-            (list(r#"{"id_agente":"../6","status":4}"#), ErrorCode::BadAnswer),
-            (list(r#"{"alias":"x","status":4}"#), ErrorCode::BadAnswer),
-            (list(r#"{"id_agente":{},"status":4}"#), ErrorCode::BadAnswer),
-            (r#"{"type":"array","data":[{"id_agente":"6","status":4}"#.to_owned(), ErrorCode::BadAnswer),
+            // An alert of nobody, of something that is no agent, one that does not say whether it has fired.
+            (list(&[fired]), ErrorCode::BadAnswer),
+            (list(&[r#"{"module_id_agent":"../6","type_row":"module"}"#]), ErrorCode::BadAnswer),
+            (list(&[r#"{"type_row":"module"}"#]), ErrorCode::BadAnswer),
+            (
+                list(&[r#"{"module_id_agent":"6","type_row":"module"}"#, r#"{"type_row":"alert"}"#]),
+                ErrorCode::BadAnswer,
+            ),
+            // A row of no known kind.
+            (list(&[r#"{"id_agente":"6","status":4}"#]), ErrorCode::BadAnswer),
+            (r#"{"type":"array","data":[{"type_row":"group"}"#.to_owned(), ErrorCode::BadAnswer),
             (r#"{"type":"array","data":7}"#.to_owned(), ErrorCode::BadAnswer),
             ("<html><form><input type=\"password\">".to_owned(), ErrorCode::BadAnswer),
             ("auth error".to_owned(), ErrorCode::Auth),
             ("The user has not enough permissions for perform this action.".to_owned(), ErrorCode::Forbidden),
             (String::new(), ErrorCode::BadAnswer),
-            (list(&many.join(",")), ErrorCode::TooLarge),
+            (many(fired), ErrorCode::TooLarge),
         ] {
             for at_once in [3, 1 << 20] {
-                assert_eq!(decode(text.as_bytes(), at_once).unwrap_err().code, code, "{text}");
+                assert_eq!(decode_most(text.as_bytes(), at_once, 4).unwrap_err().code, code, "{text}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_list_or_refused_however_they_arrive(
+            body in crate::sites::pandora::garbage::of(&[
+                include_bytes!("../../../tests/fixtures/pandora/odd-776-tree-alerts.json"),
+                br#"{"type":"array","data":[{"module_id_agent":"1","type_row":"module"},{"alert_times_fired":"1","alert_disabled":"0","type_row":"alert"}]}"#,
+            ]),
+            at_once in 1usize..50,
+        ) {
+            let whole = decode(&body, usize::MAX).map_err(|error| error.code);
+            prop_assert_eq!(decode(&body, at_once).map_err(|error| error.code), whole);
         }
     }
 }

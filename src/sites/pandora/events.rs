@@ -79,6 +79,8 @@ fn of_row(row: Row<'_>) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -111,5 +113,21 @@ mod tests {
             understand(br#"{"data":[{"id_evento":"x"},{"id_evento":7,"utimestamp":9,"criticity":99}]}"#).unwrap();
         assert_eq!((read.sent, read.events.len()), (2, 1));
         assert_eq!((read.events[0].id, read.events[0].severity, read.events[0].state), (7, None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_events_or_refused(body in crate::sites::pandora::garbage::of(&[
+            include_bytes!("../../../tests/fixtures/pandora/s1-events-limit5.json"),
+            include_bytes!("../../../tests/fixtures/pandora/s2-events-limit5.json"),
+        ])) {
+            if let Some(read) = understand(&body) {
+                prop_assert!(read.events.len() <= usize::try_from(read.sent).unwrap());
+                for event in read.events {
+                    prop_assert!(event.at.as_secs() > 0 && event.text.len() <= MAX_TEXT);
+                    prop_assert!(event.kind.chars().count() < 64);
+                }
+            }
+        }
     }
 }

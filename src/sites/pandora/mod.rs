@@ -5,19 +5,22 @@
 //! - `rows.rs` cuts a long answer into rows, `inventory.rs` reads them.
 //! - `systems.rs`: names of operating systems. `planned.rs`: planned work. Both read seldom.
 //! - `alerts.rs`: which alerts have fired.
-//! - `modules.rs`: one agent's modules, a module's series. `events.rs`: what happened. `probe.rs`: `check`. `link.rs`: the
-//!   console's views.
+//! - `modules.rs`: one agent's modules. `series.rs`: a module's values over time. `events.rs`: what happened.
+//! - `probe.rs`: `check`. `link.rs`: the console's views.
 
 mod alerts;
 mod answer;
 mod api;
 mod events;
+#[cfg(test)]
+mod garbage;
 mod inventory;
 mod link;
 mod modules;
 mod planned;
 mod probe;
 mod rows;
+mod series;
 mod systems;
 mod text;
 mod version;
@@ -34,7 +37,9 @@ use self::systems::Systems;
 use self::version::Version;
 use super::decoding::{Decoding, INLINE};
 use super::http::{Answer, Clients, Http};
-use super::{About, Detail, Events, FiredReading, PlannedWork, Point, Reading, Site, Step, StepResult, Tell, View};
+use super::{
+    About, Detail, Events, FiredReading, Places, PlannedWork, Reading, Series, Site, Step, StepResult, Tell, View,
+};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::config;
 use crate::domain::{ErrorCode, SiteError};
@@ -51,6 +56,7 @@ pub struct Pandora {
     systems: Systems,
     planned: Planned,
     version: Version,
+    places: Arc<Places>,
     clock: Clock,
 }
 
@@ -72,6 +78,7 @@ impl Pandora {
             systems: Systems::default(),
             planned: Planned::default(),
             version: Version::default(),
+            places: Arc::default(),
             clock,
         })
     }
@@ -80,6 +87,13 @@ impl Pandora {
     #[must_use]
     pub fn without_version(mut self) -> Self {
         self.version = Version::unwanted();
+        self
+    }
+
+    /// In the places of an adapter of the same site that is still at work.
+    #[must_use]
+    pub fn with_places(mut self, places: Arc<Places>) -> Self {
+        self.places = places;
         self
     }
 
@@ -115,7 +129,7 @@ impl Pandora {
     }
 
     async fn fired_at(&self, root: usize, deadline: Deadline) -> Result<FiredReading, SiteError> {
-        let op = Op::new("all_agents").json().other(alerts::FILTER);
+        let op = Op::new("tree_agents").json().other(alerts::FIELDS);
         let mut answer = self.api.rows(root, &op, deadline).await?;
         let mut decoder = alerts::Decoder::new(self.max_agents, &answer.host, &answer.content_type, self.api.login());
         // Each piece is small, and others have their turn between two.
@@ -168,7 +182,9 @@ impl Site for Pandora {
         tell: Tell<'a>,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<Detail, SiteError>> {
-        let ask = move |root, deadline| modules::detail(&self.api, root, agent, inventory, tell, deadline).boxed();
+        let ask = move |root, deadline| {
+            modules::detail((&self.api, root), &self.places, agent, inventory, tell, deadline).boxed()
+        };
         async move { self.api.http.in_turn(deadline, ask).await }.boxed()
     }
 
@@ -178,15 +194,23 @@ impl Site for Pandora {
         from: Timestamp,
         to: Timestamp,
         deadline: Deadline,
-    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
-        let range = modules::Range { from, to, now: self.clock.now() };
-        let ask = move |root, deadline| modules::series(&self.api, root, module, range, deadline).boxed();
-        async move { self.api.http.in_turn(deadline, ask).await }.boxed()
+    ) -> BoxFuture<'a, Result<Series, SiteError>> {
+        let range = series::Range { from, to, now: self.clock.now() };
+        let ask = move |root, deadline| series::series(&self.api, root, module, range, deadline).boxed();
+        async move {
+            let _place = self.places.series(deadline).await?;
+            self.api.http.in_turn(deadline, ask).await
+        }
+        .boxed()
     }
 
     fn events(&self, offset: u64, limit: u64, deadline: Deadline) -> BoxFuture<'_, Result<Events, SiteError>> {
         let ask = move |root, deadline| events::events(&self.api, root, offset, limit, deadline).boxed();
-        async move { self.api.http.in_turn(deadline, ask).await }.boxed()
+        async move {
+            let _place = self.places.events(deadline).await?;
+            self.api.http.in_turn(deadline, ask).await
+        }
+        .boxed()
     }
 
     fn planned_work(&self, deadline: Deadline) -> BoxFuture<'_, Result<Arc<[PlannedWork]>, SiteError>> {
@@ -195,6 +219,10 @@ impl Site for Pandora {
 
     fn probe<'a>(&'a self, tell: &'a mut (dyn FnMut(Step) + Send), deadline: Deadline) -> BoxFuture<'a, ()> {
         probe::probe(self, tell, deadline).boxed()
+    }
+
+    fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
     }
 
     fn about(&self) -> About {

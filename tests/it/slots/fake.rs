@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use metaconsole::clock::{Deadline, Stopwatch, Timestamp};
 use metaconsole::domain::{ErrorCode, SiteError, Status};
 use metaconsole::inventory::{AgentText, Builder, Fired, Inventory};
-use metaconsole::sites::{Detail, FiredReading, PlannedWork, Point, Reading, Site, Step, View};
+use metaconsole::sites::{Detail, FiredReading, PlannedWork, Reading, Series, Site, Step, View};
 use tokio::time::Instant;
 use url::Url;
 
@@ -182,7 +182,7 @@ impl Site for Fake {
         _: Timestamp,
         _: Timestamp,
         _: Deadline,
-    ) -> BoxFuture<'a, Result<Vec<Point>, SiteError>> {
+    ) -> BoxFuture<'a, Result<Series, SiteError>> {
         unreachable!("a slot reads inventories and alerts only")
     }
 

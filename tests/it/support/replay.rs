@@ -27,7 +27,7 @@ pub(crate) struct Replay(Server);
 
 impl Replay {
     /// Starts the console of `site` (`s1`, `s2`, `s3`). `overrides` names the case that answers an `op2`, whatever else
-    /// is asked. Panics when there is no such case: that is a mistake of the test.
+    /// is asked; or an `op2`, a blank and a part of `other` of those requests only. Panics when there is no such case: that is a mistake of the test.
     pub(crate) fn start(site: &str, overrides: &[(&str, &str)]) -> Self {
         let cases = cases();
         let named = |name: &str| {
@@ -81,7 +81,12 @@ struct Console {
 
 impl Console {
     fn answer(&self, incoming: &Incoming) -> Response {
-        match self.overrides.get(incoming.op2()).or_else(|| self.nearest(incoming)) {
+        let other = incoming.parameters.get("other");
+        let partly =
+            |key: &str| key.split_once(' ').is_some_and(|(op2, part)| op2 == incoming.op2() && other.contains(part));
+        let partly = self.overrides.iter().find(|(key, _)| partly(key)).map(|(_, case)| case);
+        let whole = || self.overrides.get(incoming.op2()).or_else(|| self.nearest(incoming));
+        match partly.or_else(whole) {
             Some(case) => case.answer(),
             None => unknown(incoming),
         }
