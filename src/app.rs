@@ -127,28 +127,39 @@ impl App {
         http::beside(site, &self.shared.clients, self.shared.clock, url, header, deadline).await
     }
 
+    /// A digest of what a site's rows depend on. The same in another process: the same rows would have come. `None`:
+    /// there is no such site.
+    pub fn print(&self, id: &SiteId, salt: &[u8; 16]) -> Option<[u8; 32]> {
+        core(self.config.sites.iter().find(|site| site.id == *id)?).print(salt)
+    }
+
     /// The clock that everything here goes by.
     pub fn clock(&self) -> Clock {
         self.shared.clock
     }
 }
 
-/// Whether two configurations of a site lead to the same rows. A setting that is new to this list makes them differ.
+/// Whether two configurations of a site lead to the same rows.
 fn reads_alike(before: &config::Site, now: &config::Site) -> bool {
-    let harmless = config::Site {
-        name: now.name.clone(),
-        tags: now.tags.clone(),
-        public_url: now.public_url.clone(),
-        delegation: now.delegation.clone(),
-        timeout: now.timeout,
-        connect_timeout: now.connect_timeout,
-        refresh_after: now.refresh_after,
-        max_age: now.max_age,
-        forget_after: now.forget_after,
-        max_load: now.max_load,
-        ..before.clone()
-    };
-    harmless == *now
+    core(before) == core(now)
+}
+
+/// A site without what its rows do not depend on. A setting that is new to this list makes two sites differ.
+fn core(site: &config::Site) -> config::Site {
+    config::Site {
+        name: String::new(),
+        tags: Vec::new(),
+        // At least one is there, and the same for the same site.
+        public_url: site.urls.first().unwrap_or(&site.public_url).clone(),
+        delegation: config::Delegation::default(),
+        timeout: Duration::ZERO,
+        connect_timeout: Duration::ZERO,
+        refresh_after: Duration::ZERO,
+        max_age: Duration::ZERO,
+        forget_after: Duration::ZERO,
+        max_load: 0.0,
+        ..site.clone()
+    }
 }
 
 impl Shared {

@@ -12,6 +12,7 @@ pub mod domain;
 pub mod federation;
 pub mod http;
 pub mod inventory;
+pub mod kept;
 pub mod openings;
 pub mod remote;
 pub mod secret;

@@ -1,9 +1,11 @@
 //! `search` and `where`: one question to every site, straight from the configuration.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
 use super::format::Writer;
+use super::lines::RowWriter;
 use super::table::Columns;
 use super::{AnswerArgs, Exit, Format, Require, SearchArgs, WhereArgs, configuration, gateway, out};
 use crate::app::App;
@@ -13,6 +15,7 @@ use crate::domain::query::QueryError;
 use crate::domain::{Contribution, Outcome, Query};
 use crate::federation::{Merge, Question, Report, Wanted};
 use crate::inventory::Order;
+use crate::wire;
 
 /// Rows in a table or of each site in a stream, unless said otherwise. Elsewhere all of them are wanted.
 const ROWS: usize = 100;
@@ -79,6 +82,10 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
             None => gateway::answer(url, &args, asked, format, environment).await,
         };
     }
+    if args.deadline.is_zero() {
+        out::say("nothing is known before a site has answered, so wait a while: `--deadline 30s`; or ask a --gateway");
+        return Exit::Usage;
+    }
     let config = match configuration(&args.config, environment) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -91,12 +98,28 @@ async fn answer(args: AnswerArgs, asked: Asked, environment: Environment<'_>) ->
         return exit;
     }
     let limit = asked.rows(format);
+    let form = format.lines();
     let app = App::for_one_question(config, Clock::System, args.deadline);
     let question =
         Question { query: asked.query, order: asked.order, limit, patience: args.deadline, wanted: Wanted::Current };
+    if let Some(form) = form {
+        return all_rows(&app, &question, form, args.require).await;
+    }
     let writer = Writer::new(format, asked.columns, &app);
     let (report, took) = ask(&app, &question, &writer).await;
-    finish(&report, took, args.require, writer)
+    finish(&report, args.require, || writer.report(&report, took))
+}
+
+/// Asks all sites, then writes one row after the other: there are never more than a few of them in memory.
+async fn all_rows(app: &App, question: &Question, form: wire::Lines, require: Require) -> Exit {
+    let (watch, progress) = (Stopwatch::start(), out::Progress::new());
+    let view = app.federation.everything();
+    let all = view.slots().count();
+    let told = |answered| progress.show(format_args!("{answered} of {all} sites have answered"));
+    let export = view.export_telling(question, told).await;
+    progress.clear();
+    let (report, took) = (export.report.clone(), watch.elapsed());
+    finish(&report, require, || RowWriter::new(form).all(export, took, app))
 }
 
 /// What cannot be had together.
@@ -151,14 +174,13 @@ async fn ask(app: &App, question: &Question, writer: &Writer<'_>) -> (Report, Du
 }
 
 /// Writes the report, and says what is missing.
-pub(super) fn finish(report: &Report, took: Duration, require: Require, writer: Writer<'_>) -> Exit {
+pub(super) fn finish(report: &Report, require: Require, write: impl FnOnce() -> io::Result<()>) -> Exit {
     let record = report.completeness();
     let met = require == Require::Any || record.is_complete();
-    let written = if met { writer.report(report, took) } else { Ok(()) };
+    let written = if met { write() } else { Ok(()) };
     missing(report);
     if let Err(error) = written {
-        out::say(format_args!("the answer could not be written: {error}"));
-        return Exit::Failed;
+        return unwritten(&error);
     }
     if !met {
         out::say(format_args!("--require all is not met ({record}), so no rows are shown"));
@@ -172,6 +194,12 @@ pub(super) fn finish(report: &Report, took: Duration, require: Require, writer: 
     } else {
         Exit::Partial
     }
+}
+
+/// Somebody wanted the answer, and could not be given it.
+pub(super) fn unwritten(error: &io::Error) -> Exit {
+    out::say(format_args!("the answer could not be written: {error}"));
+    Exit::Failed
 }
 
 /// Names every site that is missing or stale, why, since when, and what to do.

@@ -44,20 +44,8 @@ impl<'a> Writer<'a> {
             Format::Json => {
                 data.write(format_args!("{}\n", json(&wire::answer(report, took, self.linker))));
             }
-            Format::Ndjson => {
-                for row in &report.rows {
-                    data.write(format_args!("{}\n", json(&wire::agent(row, self.linker))));
-                }
-            }
-            Format::Csv => {
-                let lines = wire::Lines::Csv;
-                let parts = [lines.begin()?, lines.rows(&report.rows, self.linker)?, lines.end(report, took)?];
-                let csv = String::from_utf8_lossy(&parts.concat()).into_owned();
-                // In a file every byte is kept; on a terminal a name must not drive it.
-                let shown =
-                    if out::is_terminal() { csv.lines().map(|line| out::plain(line) + "\n").collect() } else { csv };
-                data.write(format_args!("{shown}"));
-            }
+            // Their rows are written as they are made: `lines.rs`.
+            Format::Ndjson | Format::Csv => {}
             Format::Stream => data.write(format_args!("{}\n", json(&wire::summary(report, took)))),
         }
         data.finish()?;
@@ -66,7 +54,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn json(record: &impl Serialize) -> String {
+/// A record on one line.
+pub(super) fn json(record: &impl Serialize) -> String {
     // Our records hold nothing that JSON cannot: maps with text keys only.
     unseen_escaped(serde_json::to_string(record).unwrap_or_default())
 }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::ask::{Asked, finish};
+use super::ask::{Asked, finish, unwritten};
 use super::format::Writer;
-use super::{AnswerArgs, Exit, Format, out};
+use super::lines::RowWriter;
+use super::{AnswerArgs, Exit, Format, Require, out};
 use crate::clock::Stopwatch;
 use crate::config::Environment;
 use crate::domain::StatusCounts;
 use crate::federation::{Report, SiteAnswer, Wanted};
-use crate::remote::{self, Links, Piece, Remote, RemoteError, What};
+use crate::remote::{self, Ended, Links, Piece, Remote, RemoteError, What};
 use crate::secret::Secret;
+use crate::wire;
 
 /// Asks the gateway at `url`.
 pub(super) async fn answer(
@@ -35,6 +37,13 @@ pub(super) async fn answer(
             (false, None) => Wanted::Current,
         },
     };
+    if let Some(form) = format.lines() {
+        let all = args.require == Require::All;
+        return match Remote::new(url, token.as_ref(), args.deadline) {
+            Ok(remote) => all_rows(&remote, &question, form, all).await,
+            Err(error) => failed(&error),
+        };
+    }
     let watch = Stopwatch::start();
     // A gateway does not stream exact names: that answer comes whole, and is told site by site all the same.
     let told = format == Format::Stream && matches!(question.what, What::Query(_));
@@ -57,7 +66,32 @@ pub(super) async fn answer(
         let progress = out::Progress::new();
         site_by_site(&report).all(|answer| writer.site(&answer, &progress));
     }
-    finish(&report, watch.elapsed(), args.require, writer)
+    finish(&report, args.require, || writer.report(&report, watch.elapsed()))
+}
+
+/// Writes each row as it comes. What went before a fault is written; that it is not all is told, and the exit code.
+async fn all_rows(remote: &Remote, question: &remote::Asked, form: wire::Lines, all: bool) -> Exit {
+    let watch = Stopwatch::start();
+    let mut lines = RowWriter::new(form);
+    let mut fault = None;
+    let tell = |row, links: &Links| match lines.rows(&[row], links) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            fault = Some(error);
+            false
+        }
+    };
+    let (report, require) = match remote.rows(question, all, tell).await {
+        Ok(Ended::Whole(report)) => (report, Require::Any),
+        Ok(Ended::NotMet(report)) => (report, Require::All),
+        // The reader has left, or their disk is full.
+        Ok(Ended::Left) => match fault.map_or_else(|| lines.stopped(), Err) {
+            Ok(()) => return Exit::Complete,
+            Err(error) => return unwritten(&error),
+        },
+        Err(error) => return failed(&error),
+    };
+    finish(&report, require, || lines.end(&report, watch.elapsed()))
 }
 
 /// Writes each site's answer as it comes; gives the whole at the end.

@@ -7,6 +7,7 @@ mod demo;
 mod format;
 mod gateway;
 mod keys;
+mod lines;
 mod out;
 mod password;
 mod serve;
@@ -24,6 +25,7 @@ use url::Url;
 use crate::config::{self, Config, Environment};
 use crate::inventory::Order;
 use crate::telemetry::{self, LogFormat, LogLevel, Logs};
+use crate::wire;
 
 /// How a command ended, as the exit code that scripts can rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +100,9 @@ struct AnswerArgs {
     /// `all`: rows only when every site is in the answer.
     #[arg(long, value_enum, default_value_t = Require::Any)]
     require: Require,
-    /// How long to wait, for example 5s.
-    #[arg(long, value_parser = duration, default_value = "30s", value_name = "TIME")]
+    /// How long to wait, for example 5s. A gateway waits no longer than its `max_deadline`, and with 0s answers at once
+    /// from what it knows.
+    #[arg(long, value_parser = patience, default_value = "30s", value_name = "TIME")]
     deadline: Duration,
     /// Ask this running gateway instead of the sites; the configuration is not read. A token for it is taken from the
     /// environment, METACONSOLE_TOKEN.
@@ -249,6 +252,21 @@ enum Require {
     Any,
     /// Every site.
     All,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    config::parse_patience(text)
+}
+
+impl Format {
+    /// As lines, one for each row, where it is such a form.
+    fn lines(self) -> Option<wire::Lines> {
+        match self {
+            Self::Csv => Some(wire::Lines::Csv),
+            Self::Ndjson => Some(wire::Lines::Ndjson),
+            Self::Table | Self::Json | Self::Stream => None,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -32,6 +32,11 @@ impl Data {
         }
     }
 
+    /// Whether writing more makes sense: nobody has left, and nothing went wrong.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.failed.is_none()
+    }
+
     /// What went wrong, other than that nobody wanted more.
     pub(super) fn finish(mut self) -> Result<Reader, io::Error> {
         if self.failed.is_none() {

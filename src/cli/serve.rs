@@ -59,7 +59,8 @@ pub(super) async fn open<'a>(
     }
     Err(match error {
         StartError::Config(_) | StartError::Open(_) => Exit::Usage,
-        StartError::Listen { .. }
+        StartError::Slow(_)
+        | StartError::Listen { .. }
         | StartError::People(_)
         | StartError::Used(_)
         | StartError::Audit(_)

@@ -12,14 +12,16 @@ pub(crate) struct Content {
     pub(crate) open_to_others: bool,
 }
 
-/// Reads `path` when it is not larger than `limit` bytes; `/dev/zero` must not fill the memory.
+/// Reads `path` when it is a file and not larger than `limit` bytes. What is no file is not even opened: a pipe would
+/// keep us until somebody writes into it, and a device may do anything.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Content, Fault> {
     let fault = |error: std::io::Error| cannot_read(path, error.kind());
+    let metadata = std::fs::metadata(path).map_err(fault)?;
+    if let Some(other) = other_than_file(&metadata) {
+        return Err(Fault::new(format!("cannot read {}: {other}", path.display())));
+    }
     let file = File::open(path).map_err(fault)?;
     let metadata = file.metadata().map_err(fault)?;
-    if metadata.is_dir() {
-        return Err(cannot_read(path, ErrorKind::IsADirectory));
-    }
     let mut bytes = Vec::new();
     let size = file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(fault)?;
     if u64::try_from(size).is_ok_and(|size| size > limit) {
@@ -44,6 +46,25 @@ pub(crate) fn cannot_read(path: &Path, kind: ErrorKind) -> Fault {
         _ => "reading failed",
     };
     Fault::new(format!("cannot read {}: {reason}", path.display()))
+}
+
+/// What it is, if it is no file.
+#[cfg(unix)]
+fn other_than_file(metadata: &std::fs::Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("it is a directory"),
+        () if kind.is_fifo() => Some("it is a pipe (FIFO)"),
+        () if kind.is_socket() => Some("it is a socket"),
+        () => Some("it is a device"),
+    }
+}
+
+#[cfg(not(unix))]
+fn other_than_file(metadata: &std::fs::Metadata) -> Option<&'static str> {
+    (!metadata.is_file()).then_some("it is no file")
 }
 
 #[cfg(unix)]
@@ -75,5 +96,12 @@ mod tests {
         assert!(inside.ends_with("b: not a directory"), "{inside}");
         let directory = read(folder.path(), 9).err().unwrap().message;
         assert!(directory.ends_with(": it is a directory"), "{directory}");
+        let device = read(Path::new("/dev/zero"), 9).err().unwrap().message;
+        assert!(device.ends_with(": it is a device"), "{device}");
+        // Opening it would wait for a writer, for ever.
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let refused = read(&pipe, 9).err().unwrap().message;
+        assert!(refused.ends_with("pipe: it is a pipe (FIFO)"), "{refused}");
     }
 }

@@ -19,6 +19,7 @@ mod environment;
 mod files;
 mod mistake;
 mod node;
+mod print;
 mod secrets;
 
 use std::net::SocketAddr;
@@ -43,6 +44,18 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// What is wrong and what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = check::Span::millis(1, 3_600_000, "1ms to 1h");
+    check::duration(text, &span).map_err(|fault| fault.to_string())
+}
+
+/// How long somebody says they wait: any duration, 0 too. What is too long is for the caller to cut.
+///
+/// # Errors
+/// As [`parse_duration`].
+pub fn parse_patience(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span = check::Span::millis(0, u64::MAX, "0s or more");
     check::duration(text, &span).map_err(|fault| fault.to_string())
 }
 

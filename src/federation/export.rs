@@ -44,10 +44,17 @@ struct Rest {
 impl View {
     /// Asks all sites and waits for them; the rows come out of the answer one by one. At most `limit` in all.
     pub async fn export(&self, question: &Question) -> Export {
+        self.export_telling(question, |_| {}).await
+    }
+
+    /// As [`View::export`]; `tell` hears how many sites have answered, each time that one more has.
+    pub async fn export_telling(&self, question: &Question, tell: impl Fn(usize)) -> Export {
         let countable = Question { limit: 0, ..question.clone() };
         let mut calls: FuturesUnordered<_> = self.calls(&countable, None).map(super::Call::source).collect();
-        let (mut merge, mut sources) = (Merge::new(&countable), Vec::new());
+        let (mut merge, mut sources, all) = (Merge::new(&countable), Vec::new(), calls.len());
+        tell(0);
         while let Some(called) = calls.next().await {
+            tell(all - calls.len());
             let Some((answer, source)) = called else { continue };
             merge.fold(answer);
             sources.extend(source);

@@ -69,6 +69,19 @@ pub struct Held {
     pub read: u64,
     /// What a person should know although it answered.
     pub warnings: Arc<[String]>,
+    /// Whether they are from before this process: then they are old however young they are.
+    pub recalled: bool,
+}
+
+/// Rows of a site that an earlier process knew.
+#[derive(Debug)]
+pub struct Recalled {
+    /// Its agents.
+    pub inventory: Arc<Inventory>,
+    /// When it was asked for them.
+    pub as_of: Timestamp,
+    /// What a person should know of that answer.
+    pub warnings: Vec<String>,
 }
 
 /// Waits for a read, without owning it.
@@ -154,7 +167,8 @@ impl Memory {
                 state.history.succeeded(ended);
                 state.skew_ms = reading.skew_ms.or(state.skew_ms);
                 let warnings = reading.warnings(now).into();
-                state.held = Some(Held { inventory: reading.inventory, as_of: asked, read: number, warnings });
+                state.held =
+                    Some(Held { inventory: reading.inventory, as_of: asked, read: number, warnings, recalled: false });
             }
             Err(error) => {
                 if state.history.failing.is_none() {

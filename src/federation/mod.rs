@@ -38,7 +38,7 @@ pub use details::{AgentDetail, Missing, SiteEvents};
 pub use explain::{Explanation, SiteExplained};
 pub use export::Export;
 pub use happenings::{EventPage, EventPlace};
-pub use memory::{Held, Waiter};
+pub use memory::{Held, Recalled, Waiter};
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
 pub use slot::{Look, Plan, Slot, Wanted};

@@ -12,10 +12,16 @@ use crate::domain::{Contribution, ErrorCode, Failure, SiteError};
 const REFUSAL: Duration = Duration::from_secs(16);
 
 impl Call {
-    /// Rows that are merely old have no error, unless newer ones were waited for.
+    /// Rows that are merely old have no error, unless newer ones were waited for. Those of an earlier process say so.
     pub(super) fn why_stale(&self, look: &Look, moment: Moment) -> Option<Failure> {
         let waited = || look.flight.as_ref().filter(|_| moment == Moment::AfterWaiting);
-        look.failure.clone().or_else(|| waited().map(|flight| self.late(flight, moment)))
+        let recalled = || {
+            let error = SiteError::new(ErrorCode::Timeout, "it has not been read since the gateway was started");
+            let error = error.remedy("search, which reads it");
+            look.held.as_ref().filter(|held| held.recalled).map(|_| Failure { error, since: look.begun })
+        };
+        let late = || waited().map(|flight| self.late(flight, moment));
+        look.failure.clone().or_else(late).or_else(recalled)
     }
 
     pub(super) fn without_rows(&self, look: &Look, reads: u64, moment: Moment) -> Failure {
@@ -43,6 +49,9 @@ impl Call {
         let patience = self.asked.question.patience;
         let error = match moment {
             Moment::AtOnce => SiteError::new(ErrorCode::Timeout, "its read has not ended yet"),
+            Moment::AfterWaiting if patience.is_zero() => {
+                SiteError::new(ErrorCode::Timeout, "its read has not ended yet, and nothing was waited for")
+            }
             Moment::AfterWaiting => SiteError::new(ErrorCode::Timeout, format!("no answer within {patience:?}")),
         };
         let error = if patience < REFUSAL {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::memory::{Held, Memory, State, Waiter};
+use super::memory::{Held, Memory, Recalled, State, Waiter};
 use super::policy::{Failing, History, Policy, Urgency};
 use crate::clock::{Clock, Stopwatch, Timestamp};
 use crate::domain::{Failure, SiteError, SiteId};
@@ -93,6 +93,20 @@ impl Slot {
         &self.plan
     }
 
+    /// Gives it rows from before, unless it has been read meanwhile.
+    pub fn recall(&self, before: Recalled) {
+        let Recalled { inventory, as_of, warnings } = before;
+        let held = Held { inventory, as_of, read: 0, warnings: warnings.into(), recalled: true };
+        self.memory.state().held.get_or_insert(held);
+    }
+
+    /// The rows it would show. Asks nobody.
+    pub fn known(&self) -> Option<Held> {
+        let mut state = self.memory.state();
+        self.forget(&mut state, self.memory.clock.now());
+        state.held.clone()
+    }
+
     /// What is known now. Starts a read where one is wanted, or due, and allowed.
     pub fn look(&self, wanted: Wanted) -> Look {
         self.look_at(&mut self.memory.state(), wanted)
@@ -103,7 +117,8 @@ impl Slot {
         self.forget(state, now);
         let max_age = self.plan.policy.effective_max_age(&state.history);
         let age = state.held.as_ref().map(|held| held.as_of.until(now));
-        let works = state.history.failing.is_none() && self.plan.site.is_ok();
+        let recalled = state.held.as_ref().is_some_and(|held| held.recalled);
+        let works = state.history.failing.is_none() && self.plan.site.is_ok() && !recalled;
         let current = works && age.is_some_and(|age| age <= max_age);
         let satisfied = match wanted {
             Wanted::Known => true,
@@ -138,11 +153,11 @@ impl Slot {
         }
     }
 
-    /// Rows of a site that has failed for too long are no news of it any more.
+    /// Rows of a site that has failed for too long are no news of it any more, nor are those of an earlier process.
     fn forget(&self, state: &mut State, now: Timestamp) {
         let failing = state.history.failing.is_some();
-        let old = |held: &Held| held.as_of.until(now) > self.plan.policy.forget_after;
-        if failing && state.held.as_ref().is_some_and(old) {
+        let old = |held: &Held| (failing || held.recalled) && held.as_of.until(now) > self.plan.policy.forget_after;
+        if state.held.as_ref().is_some_and(old) {
             state.held = None;
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::accept::Form;
 use super::problem::Problem;
-use crate::config::{Gateway, parse_duration};
+use crate::config::{Gateway, parse_duration, parse_patience};
 use crate::federation::Wanted;
 use crate::inventory::Order;
 
@@ -76,10 +76,11 @@ impl Parameters {
         }
     }
 
-    /// How long the asker waits: what the configuration says, or less or more up to its `max_deadline`.
+    /// How long the asker waits: what the configuration says, or less or more; of more than `max_deadline`, that is
+    /// what remains. 0 waits for nothing: the answer is what is known, and reads that are due run behind it.
     pub(super) fn patience(&self, gateway: &Gateway) -> Result<Duration, Problem> {
         let asked = match self.get("deadline") {
-            Some(text) => duration("deadline", text)?,
+            Some(text) => said("deadline", parse_patience(text))?,
             None => gateway.deadline,
         };
         Ok(asked.min(gateway.max_deadline))
@@ -112,7 +113,11 @@ impl Parameters {
 }
 
 fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
-    parse_duration(text).map_err(|mistake| {
+    said(name, parse_duration(text))
+}
+
+fn said(name: &str, duration: Result<Duration, String>) -> Result<Duration, Problem> {
+    duration.map_err(|mistake| {
         Problem::parameter(format!("`{name}`: {mistake}")).remedy("write it like `500ms`, `2s` or `1m30s`")
     })
 }

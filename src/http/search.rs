@@ -24,7 +24,7 @@ pub(super) const SITES: HeaderName = HeaderName::from_static("metaconsole-sites"
 
 const OF_SEARCH: &[&str] =
     &["q", "format", "limit", "cursor", "sort", "deadline", "max_age", "fresh", "require", "explain"];
-const OF_WHERE: &[&str] = &["name", "limit", "sort", "deadline", "max_age", "fresh", "require"];
+const OF_WHERE: &[&str] = &["name", "format", "limit", "sort", "deadline", "max_age", "fresh", "require"];
 
 /// `GET /api/v1/search`
 pub(super) async fn search(
@@ -86,12 +86,15 @@ pub(super) async fn locate(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let form = accept::form(&headers)?;
+    let parameters = Parameters::read(query.as_deref(), OF_WHERE)?;
+    let form = match parameters.get("format") {
+        Some(name) => accept::named(name)?,
+        None => accept::form(&headers)?,
+    };
     if form == Form::Stream {
         let problem = Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "an exact name is not streamed");
-        return Err(problem.remedy("accept application/json or text/csv, or stream a search"));
+        return Err(problem.remedy("accept application/json or text/csv, write `format=ndjson`, or stream a search"));
     }
-    let parameters = Parameters::read(query.as_deref(), OF_WHERE)?;
     let name = parameters.get("name").unwrap_or("");
     if name.trim().is_empty() {
         return Err(Problem::parameter("`name` is missing").remedy("write the alias or name to look for"));

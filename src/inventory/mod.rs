@@ -14,6 +14,7 @@ mod bits;
 mod builder;
 mod fired;
 mod hits;
+mod lines;
 mod names;
 mod order;
 mod rank;
@@ -24,6 +25,7 @@ use std::collections::BTreeSet;
 
 pub use builder::{AgentText, Builder, Example, Full};
 pub use fired::Fired;
+pub use lines::{Recall, Unusable};
 pub use order::{After, Column, Key, MatchClass, Order, Rank, SortKey, UnknownOrder, compare_ids};
 pub use search::{Explained, Found, Hit, Request};
 pub use selection::Selection;

@@ -14,8 +14,10 @@ use url::Url;
 
 pub use records::{Links, Piece};
 
+use records::Line;
+
 use crate::domain::{Outcome, Query};
-use crate::federation::{Report, Wanted};
+use crate::federation::{Report, Row, Wanted};
 use crate::inventory::Order;
 use crate::secret::Secret;
 use crate::wire;
@@ -33,6 +35,9 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// The whole of an answer may take so much longer: it may be large, and the way slow.
 const WHOLE: Duration = Duration::from_secs(120);
+
+/// All rows may take so long: whoever reads them may be a person.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A gateway that can be asked.
 pub struct Remote {
@@ -87,9 +92,24 @@ pub enum RemoteError {
 
 /// What a gateway says of an error.
 #[derive(Debug, Deserialize)]
-struct Problem {
+struct Problem<'a> {
+    #[serde(default)]
+    code: String,
     detail: String,
     remedy: Option<String>,
+    #[serde(borrow, default)]
+    sites: Vec<wire::SiteOutcome<'a>>,
+}
+
+/// How an answer ended whose rows were handed over one by one.
+#[derive(Debug)]
+pub enum Ended {
+    /// With this record; without rows.
+    Whole(Report),
+    /// All sites were required and not all are there. No row was handed over.
+    NotMet(Report),
+    /// Nobody wanted more.
+    Left,
 }
 
 impl fmt::Debug for Remote {
@@ -197,34 +217,90 @@ impl Remote {
         Err(self.silent(&"it ended before its summary"))
     }
 
+    /// All rows, each handed to `tell` as it arrives, which says whether anybody wants more. `all`: none unless every
+    /// site is in the answer.
+    ///
+    /// # Errors
+    /// The gateway gives no answer, or it ends before its record.
+    pub async fn rows(
+        &self,
+        asked: &Asked,
+        all: bool,
+        mut tell: impl FnMut(Row, &Links) -> bool,
+    ) -> Result<Ended, RemoteError> {
+        let mut url = self.url(asked, None)?;
+        url.query_pairs_mut().append_pair("format", "ndjson");
+        if all {
+            url.query_pairs_mut().append_pair("require", "all");
+        }
+        // Whoever takes the rows from us may be slow; a gateway that is has the client's own limit on silence.
+        let request = self.client.get(url).header(ACCEPT, "application/json").timeout(LONGEST);
+        let mut response = self.sent(request).await?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            let body = self.body(response).await?;
+            let problem = serde_json::from_slice::<Problem<'_>>(&body).ok();
+            return match problem.filter(|problem| all && problem.code == "require_not_met") {
+                Some(problem) => Ok(Ended::NotMet(records::of_outcomes(problem.sites))),
+                None => Err(self.refused(status, &body)),
+            };
+        }
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.silent(&error))? {
+            rest.extend_from_slice(&chunk);
+            let mut done = 0;
+            while let Some(line) = rest.get(done..).and_then(|rest| rest.get(..=memchr::memchr(b'\n', rest)?)) {
+                done += line.len();
+                match records::line(line).map_err(|error| self.nonsense(&error))? {
+                    Line::Summary(report) => return Ok(Ended::Whole(report)),
+                    Line::Row(row, links) => {
+                        if !tell(row, &links) {
+                            return Ok(Ended::Left);
+                        }
+                    }
+                }
+            }
+            rest.drain(..done);
+            if rest.len() > LARGEST {
+                return Err(self.nonsense(&"a line of it is too long"));
+            }
+        }
+        Err(self.silent(&"it ended before its record, so rows are missing"))
+    }
+
     async fn send(
         &self,
         asked: &Asked,
         cursor: Option<&str>,
         accept: &'static str,
     ) -> Result<reqwest::Response, RemoteError> {
-        let mut request = self.client.get(self.url(asked, cursor)?).header(ACCEPT, accept);
+        let response = self.sent(self.client.get(self.url(asked, cursor)?).header(ACCEPT, accept)).await?;
+        match response.status().as_u16() {
+            200 => Ok(response),
+            status => Err(self.refused(status, &self.body(response).await?)),
+        }
+    }
+
+    async fn sent(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, RemoteError> {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.clone());
         }
-        let response = request.send().await.map_err(|error| self.silent(&error))?;
-        let status = response.status().as_u16();
-        if status == 200 {
-            return Ok(response);
-        }
-        let body = self.body(response).await?;
-        let Ok(problem) = serde_json::from_slice::<Problem>(&body) else {
-            return Err(self.nonsense(&format_args!("status {status}")));
+        request.send().await.map_err(|error| self.silent(&error))
+    }
+
+    fn refused(&self, status: u16, body: &[u8]) -> RemoteError {
+        let Ok(problem) = serde_json::from_slice::<Problem<'_>>(body) else {
+            return self.nonsense(&format_args!("status {status}"));
         };
         let text = match (status, problem.remedy) {
             (401, None) => format!("{}; put a token into METACONSOLE_TOKEN", problem.detail),
             (_, Some(remedy)) => format!("{}; {remedy}", problem.detail),
             (_, None) => problem.detail,
         };
-        Err(match status {
+        match status {
             400 | 404 | 406 | 413 | 414 => RemoteError::Mistake(text),
             _ => RemoteError::Refused(text),
-        })
+        }
     }
 
     fn url(&self, asked: &Asked, cursor: Option<&str>) -> Result<Url, RemoteError> {
@@ -240,7 +316,9 @@ impl Remote {
         };
         let millis = |duration: Duration| format!("{}ms", duration.as_millis());
         pairs.append_pair("sort", &asked.order.to_string());
-        pairs.append_pair("limit", &asked.limit.to_string());
+        if asked.limit < usize::MAX {
+            pairs.append_pair("limit", &asked.limit.to_string());
+        }
         pairs.append_pair("deadline", &millis(asked.patience));
         match asked.wanted {
             Wanted::Within(Duration::ZERO) => pairs.append_pair("fresh", "1"),

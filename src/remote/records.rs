@@ -97,6 +97,32 @@ impl Reader {
     }
 }
 
+/// A line of an answer with all rows.
+pub(super) enum Line {
+    /// A row, and its links.
+    Row(Row, Links),
+    /// The end: the report without its rows.
+    Summary(Report),
+}
+
+/// Reads a line of an answer with all rows.
+pub(super) fn line(line: &[u8]) -> serde_json::Result<Line> {
+    if !line.starts_with(b"{\"summary\":") {
+        let mut links = Links::default();
+        let row = row(serde_json::from_slice(line)?, &mut links);
+        return Ok(Line::Row(row, links));
+    }
+    let wire::SummaryRecord { summary } = serde_json::from_slice(line)?;
+    let (total, stale_rows) = (summary.total, summary.stale_rows);
+    Ok(Line::Summary(Report { total, stale_rows, query: summary.query.into_owned(), ..of_outcomes(summary.sites) }))
+}
+
+/// A report that has nothing but outcomes.
+pub(super) fn of_outcomes(sites: Vec<wire::SiteOutcome<'_>>) -> Report {
+    let (query, rows, sites) = (String::new(), Vec::new(), outcomes(sites));
+    Report { query, total: sites.iter().map(|site| site.rows).sum(), stale_rows: 0, rows, sites, next: None }
+}
+
 /// An answer as a report.
 pub(super) fn report(answer: wire::Answer<'_>, links: &mut Links) -> Report {
     Report {

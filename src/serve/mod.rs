@@ -4,6 +4,7 @@
 //! the port. [`Service::run`] answers, follows the configuration's files, and drains at the end.
 
 mod accept;
+mod aside;
 mod connection;
 mod difference;
 mod door;
@@ -15,13 +16,13 @@ mod watch;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
-use tokio::sync::watch as state;
+use tokio::sync::{oneshot, watch as state};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::journal::Journal;
@@ -30,19 +31,23 @@ use crate::access::{OpenError, People};
 use crate::app::App;
 use crate::audit;
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment, Mistakes};
+use crate::config::{Config, Environment, Mistakes};
 use crate::delegation::{Embedded, StoreError};
 use crate::http::{self, Gateway};
+use crate::kept::Keeper;
 use crate::openings::{Openings, witness};
 
 use accept::Limits;
 use door::Door;
-use reload::Reload;
+use reload::{Cause, Reload};
 use signals::{Asked, Signals};
 use tls::Tls;
-use watch::{Files, Watch};
+use watch::Watch;
 
 pub use signals::Hangup;
+
+/// The last known rows may take so long at the end.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,9 @@ pub enum StartError {
     /// The configuration has mistakes.
     #[error("{0}")]
     Config(Mistakes),
+    /// Its files cannot be read: their file system does not answer.
+    #[error("cannot read {}, or a file it names: nothing came within {} s; look at the file system they are on", .0.display(), aside::LIMIT.as_secs())]
+    Slow(PathBuf),
     /// Anybody could read.
     #[error("{0}")]
     Open(OpenToAll),
@@ -125,6 +133,8 @@ pub struct Service<'a> {
     reload: Reload<'a>,
     watch: Watch,
     tls: Tls,
+    /// None while its file system hangs.
+    keeper: Option<Keeper>,
 }
 
 impl<'a> Service<'a> {
@@ -141,8 +151,9 @@ impl<'a> Service<'a> {
         let signals = Signals::listen(hangup).map_err(StartError::Signals)?;
         let mut watch = Watch::new();
         // Watched before it is read, so that no change falls in between.
-        watch.on(&Files::of(file, &[]));
-        let config = config::load(file, environment).map_err(StartError::Config)?;
+        let slow = |_| StartError::Slow(file.to_path_buf());
+        watch.on(file.to_path_buf(), Vec::new()).await.map_err(slow)?;
+        let config = aside::load(file, environment).await.map_err(slow)?.map_err(StartError::Config)?;
         let wanted = config.gateway.listen;
         permitted(&config, wanted).map_err(StartError::Open)?;
         let listen = |source| StartError::Listen { address: wanted, source };
@@ -165,7 +176,14 @@ impl<'a> Service<'a> {
             journal,
         });
         let reload = Reload::new(file, environment, Arc::clone(&gateway), address, tls.clone());
-        Ok(Self { listener, address, signals, draining, limits, gateway, reload, watch, tls })
+        let app = gateway.app.load_full();
+        let keeper = aside::run(move || Keeper::begin(&app)).await.ok();
+        if keeper.is_none() {
+            tracing::warn!(
+                "`gateway.state_dir` does not answer, so no rows are kept; look at the file system it is on"
+            );
+        }
+        Ok(Self { listener, address, signals, draining, limits, gateway, reload, watch, tls, keeper })
     }
 
     /// Where it listens.
@@ -198,7 +216,10 @@ impl<'a> Service<'a> {
             let proxies = &gateway.app.load().config.gateway.trusted_proxies;
             peer.is_loopback() || proxies.iter().any(|proxies| proxies.contains(&peer))
         });
-        let Self { listener, mut signals, draining, limits, mut reload, mut watch, tls, .. } = self;
+        let Self { listener, mut signals, draining, limits, mut reload, mut watch, tls, keeper, gateway, .. } = self;
+        let (stop, stopped) = oneshot::channel();
+        let app = Arc::clone(&gateway.app);
+        let keeping = keeper.map(|keeper| tokio::spawn(keeper.keep(move || app.load_full(), stopped)));
         let mut serving = tokio::spawn(accept::serve(listener, router, draining.subscribe(), door, limits, tls));
         until_asked(&mut serving, &mut signals, &mut reload, &mut watch).await?;
         tracing::info!("asked to end: soon no new connections, running requests are answered");
@@ -209,6 +230,11 @@ impl<'a> Service<'a> {
                 tracing::warn!("asked again: ended at once");
                 return Ok(());
             }
+        }
+        drop(stop);
+        if let Some(keeping) = keeping {
+            // What was read since is written, unless the disk hangs.
+            let _ = tokio::time::timeout(LAST_WRITE, keeping).await;
         }
         tracing::info!("ended");
         Ok(())
@@ -223,19 +249,38 @@ async fn until_asked(
     watch: &mut Watch,
 ) -> Result<(), Broken> {
     // Now the files are known that the configuration names.
-    reload.follow(watch);
+    let mut next = unless_ended(reload.follow(watch), signals).await;
+    loop {
+        if next == Asked::Nothing {
+            next = tokio::select! {
+                ended = &mut *serving => {
+                    ended.map_err(Broken::Fault)?.map_err(Broken::Listener)?;
+                    return Err(Broken::Listener(io::ErrorKind::NotConnected.into()));
+                }
+                asked = signals.next() => asked,
+                () = watch.changed() => Asked::Nothing,
+                () = reload.again() => Asked::Nothing,
+            };
+        }
+        let cause = match next {
+            Asked::End => return Ok(()),
+            Asked::Reload => Cause::Asked,
+            Asked::Nothing => Cause::Noticed,
+        };
+        next = unless_ended(reload.look(cause, watch), signals).await;
+    }
+}
+
+/// Does this, unless the system asks to end meanwhile. What it asks besides is said afterwards.
+async fn unless_ended(work: impl Future<Output = ()>, signals: &mut Signals) -> Asked {
+    let (mut work, mut besides) = (std::pin::pin!(work), Asked::Nothing);
     loop {
         tokio::select! {
-            ended = &mut *serving => {
-                ended.map_err(Broken::Fault)?.map_err(Broken::Listener)?;
-                return Err(Broken::Listener(io::ErrorKind::NotConnected.into()));
-            }
+            () = &mut work => return besides,
             asked = signals.next() => match asked {
-                Asked::End => return Ok(()),
-                Asked::Reload => reload.asked(watch).await,
+                Asked::End => return Asked::End,
+                other => besides = other,
             },
-            () = watch.changed() => reload.noticed(watch).await,
-            () = reload.again() => reload.noticed(watch).await,
         }
     }
 }
@@ -337,6 +382,8 @@ fn warn_of_names(config: &Config) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::config;
 
     fn config(gateway: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();

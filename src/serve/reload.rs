@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use crate::access::People;
 use crate::app::{App, Changes};
 use crate::audit::Record;
-use crate::config::{self, Config, Environment, Mistakes};
+use crate::config::{Config, Environment, Mistakes};
 use crate::domain::SiteId;
 use crate::http::Gateway;
 
+use super::aside::{self, Hangs, LIMIT};
 use super::difference::difference;
 use super::tls::Tls;
 use super::watch::{Files, Watch};
@@ -33,11 +36,13 @@ pub(super) struct Reload<'a> {
     tls: Tls,
     /// Whether the newest configuration waits for the audit log.
     waits: bool,
+    /// Files that are still being read.
+    hangs: Option<Hangs>,
 }
 
 /// Why somebody looks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
+pub(super) enum Cause {
     /// A person asked, and wants to hear how it went.
     Asked,
     /// A file changed, or at least something near it.
@@ -52,58 +57,76 @@ impl<'a> Reload<'a> {
         address: SocketAddr,
         tls: Tls,
     ) -> Self {
-        Self { file, environment, gateway, address, tls, waits: false }
+        Self { file, environment, gateway, address, tls, waits: false, hangs: None }
     }
 
     /// Watches the files of the configuration in force, which were read before.
-    pub(super) fn follow(&self, watch: &mut Watch) {
-        watch.on(&self.files());
+    pub(super) async fn follow(&mut self, watch: &mut Watch) {
+        if let Err(hangs) = self.watch(watch).await {
+            self.wait_for(hangs, Cause::Noticed).await;
+        }
         watch.again();
     }
 
-    /// Somebody sent the signal.
-    pub(super) async fn asked(&mut self, watch: &mut Watch) {
-        self.look(Cause::Asked, watch).await;
+    /// Comes when there is a reason to look again without anybody asking: what could not be recorded should be tried
+    /// again, or files can be read again. Else never.
+    pub(super) async fn again(&mut self) {
+        match &mut self.hangs {
+            Some(hangs) => hangs.await,
+            None if self.waits => return tokio::time::sleep(TRY_AGAIN).await,
+            None => return std::future::pending().await,
+        }
+        self.hangs = None;
     }
 
-    /// A file has changed.
-    pub(super) async fn noticed(&mut self, watch: &mut Watch) {
-        self.look(Cause::Noticed, watch).await;
-    }
-
-    /// Comes when what could not be recorded should be tried again; else never.
-    pub(super) async fn again(&self) {
-        if self.waits { tokio::time::sleep(TRY_AGAIN).await } else { std::future::pending().await }
-    }
-
-    async fn look(&mut self, cause: Cause, watch: &mut Watch) {
-        let watched = self.files();
-        watch.on(&watched);
-        self.read(cause).await;
-        let named = self.files();
-        if named != watched {
-            // A file that is named only now was read before it was watched.
-            watch.on(&named);
-            watch.again();
+    /// Looks whether the files say something else now. May be dropped at the program's end.
+    pub(super) async fn look(&mut self, cause: Cause, watch: &mut Watch) {
+        // One thread that hangs is enough; what it reads is looked at when it has ended.
+        if self.hangs.as_mut().is_some_and(|hangs| hangs.now_or_never().is_none()) {
+            return self.refuse(&[self.slow()], cause).await;
+        }
+        self.hangs = None;
+        if let Err(hangs) = self.read(cause, watch).await {
+            self.wait_for(hangs, cause).await;
         }
     }
 
-    fn files(&self) -> Files {
-        let config = Arc::clone(&self.gateway.app.load().config);
-        Files::of(self.file, &[config.files.as_slice(), config.named.as_slice()].concat())
+    async fn wait_for(&mut self, hangs: Hangs, cause: Cause) {
+        self.hangs = Some(hangs);
+        self.refuse(&[self.slow()], cause).await;
     }
 
-    async fn read(&mut self, cause: Cause) {
+    fn slow(&self) -> String {
+        let (file, limit) = (self.file.display(), LIMIT.as_secs());
+        format!(
+            "cannot read {file}, or a file it names: nothing came within {limit} s; look at the file system they are \
+             on; they are read again when it answers"
+        )
+    }
+
+    async fn read(&mut self, cause: Cause, watch: &mut Watch) -> Result<(), Hangs> {
+        let watched = self.watch(watch).await?;
         self.waits = false;
-        match self.load() {
+        let loaded = aside::load(self.file, self.environment).await?;
+        match self.judged(loaded) {
             Ok(config) => self.apply(config, cause).await,
             Err(reasons) => self.refuse(&reasons, cause).await,
         }
+        if self.watch(watch).await? != watched {
+            // A file that is named only now was read before it was watched.
+            watch.again();
+        }
+        Ok(())
     }
 
-    fn load(&self) -> Result<Config, Vec<String>> {
+    async fn watch(&self, watch: &mut Watch) -> Result<Files, Hangs> {
+        let config = Arc::clone(&self.gateway.app.load().config);
+        watch.on(self.file.to_path_buf(), [config.files.as_slice(), config.named.as_slice()].concat()).await
+    }
+
+    fn judged(&self, loaded: Result<Config, Mistakes>) -> Result<Config, Vec<String>> {
         let each = |mistakes: Mistakes| mistakes.0.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let config = bound(config::load(self.file, self.environment).map_err(each)?, self.address);
+        let config = bound(loaded.map_err(each)?, self.address);
         permitted(&config, self.address).map_err(|open| vec![open.to_string()])?;
         if config.access.has_login() && self.gateway.people.is_none() {
             let told = "the configuration has its first login now; restart, so that the gateway begins to ask for it";

@@ -18,6 +18,8 @@ pub(super) enum Asked {
     End,
     /// To read the configuration again.
     Reload,
+    /// Nothing.
+    Nothing,
 }
 
 /// The signals of the process. From here on they no longer end it by themselves.

@@ -4,6 +4,10 @@
 //! head and as soon as the first byte of a later one is there, it owes a whole head. While it is answered, only writes
 //! are timed, and only while the other side takes nothing: a stream with nothing to say may be silent for hours.
 //! Between two requests it rests; how long is hyper's to watch.
+//!
+//! Whoever takes a little now and then would hold an export and its inventories for hours. So a connection has a budget
+//! of waiting ([`GRACE`]): time in which an answer waits to be taken uses it up, bytes that are taken fill it again, at
+//! [`LEAST`] bytes a second. Who is slower than that on average is cut when it is gone; silence of the answer costs nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,7 +19,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Stopwatch};
+
+/// An answer may wait to be taken so long in all, beyond what its bytes allow.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// Bytes a second that somebody who takes an answer takes at least.
+const LEAST: u32 = 16 << 10;
 
 const RESTS: u8 = 0;
 const OWES_A_HEAD: u8 = 1;
@@ -59,25 +69,32 @@ pub(super) struct Timed<S> {
     head: Duration,
     write: Duration,
     until_head: Pin<Box<Sleep>>,
-    /// There while a write waits.
-    until_written: Option<Pin<Box<Sleep>>>,
+    /// There while a write waits: since when, and until when.
+    until_written: Option<(Stopwatch, Pin<Box<Sleep>>)>,
+    /// What is left of the budget of waiting.
+    budget: Duration,
 }
 
 impl<S> Timed<S> {
     /// `head`: until a head is whole. `write`: until something of what waits to be written is taken.
     pub(super) fn new(inner: S, phase: Phase, head: Duration, write: Duration) -> Self {
-        Self { inner, phase, head, write, until_head: sleep_for(head), until_written: None }
+        Self { inner, phase, head, write, until_head: sleep_for(head), until_written: None, budget: GRACE }
     }
 
     /// The result of a write, or the end of the patience.
-    fn written<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.until_written = None;
-            return result;
+    fn written(&mut self, context: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(result) = result {
+            if let Some((waits, _)) = self.until_written.take() {
+                let bytes = result.as_ref().map_or(0, |bytes| u32::try_from(*bytes).unwrap_or(u32::MAX));
+                let earned = Duration::from_secs_f64(f64::from(bytes) / f64::from(LEAST));
+                self.budget = (self.budget.saturating_sub(waits.elapsed()) + earned).min(GRACE);
+            }
+            return Poll::Ready(result);
         }
-        let write = self.write;
-        ready!(self.until_written.get_or_insert_with(|| sleep_for(write)).as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody takes the answer")))
+        let patience = self.write.min(self.budget);
+        let (_, until) = self.until_written.get_or_insert_with(|| (Stopwatch::start(), sleep_for(patience)));
+        ready!(until.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody takes the answer, or too slowly")))
     }
 }
 
@@ -141,7 +158,6 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
-    use crate::clock::Stopwatch;
 
     const HEAD: Duration = Duration::from_secs(10);
     const WRITE: Duration = Duration::from_secs(30);
@@ -161,6 +177,55 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
         // Three times something was taken just before the end, then no more.
         assert!(watch.elapsed() >= 4 * WRITE - Duration::from_secs(4), "{:?}", watch.elapsed());
+    }
+
+    /// Somebody takes `bytes` of an endless answer every `pause`. How long they may, if not for a day.
+    async fn taken(bytes: usize, pause: Duration) -> Option<Duration> {
+        let (ours, mut theirs) = duplex(bytes);
+        let mut ours = Timed::new(ours, Phase::new(), HEAD, WRITE);
+        let watch = Stopwatch::start();
+        let writing = async { while ours.write_all(&vec![0; bytes]).await.is_ok() {} };
+        let taking = async {
+            let mut piece = vec![0; bytes];
+            loop {
+                tokio::time::sleep(pause).await;
+                if theirs.read_exact(&mut piece).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let day = Duration::from_secs(86_400);
+        tokio::select! {
+            () = writing => Some(watch.elapsed()),
+            () = taking => None,
+            () = tokio::time::sleep(day) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_an_answer_slowly_may_and_who_only_holds_it_may_not() {
+        // A little just before every end of the patience: once held for hours.
+        let held = taken(1000, WRITE - Duration::from_secs(1)).await.unwrap();
+        assert!(held >= GRACE && held < GRACE + 2 * WRITE, "{held:?}");
+        // Just below the least rate: longer, and not for ever.
+        let least = LEAST as usize;
+        let held = taken(least * 9, Duration::from_secs(10)).await.unwrap();
+        assert!(held > 5 * GRACE && held < 30 * GRACE, "{held:?}");
+        // Above it.
+        assert_eq!(taken(least * 11, Duration::from_secs(10)).await, None);
+        assert_eq!(taken(least * 2, Duration::from_secs(1)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_silent_for_hours_costs_nothing() {
+        let (ours, mut theirs) = duplex(64);
+        let mut ours = Timed::new(ours, Phase::new(), HEAD, WRITE);
+        for _ in 0..100 {
+            ours.write_all(&[0; 64]).await.unwrap();
+            theirs.read_exact(&mut [0; 64]).await.unwrap();
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        assert_eq!(ours.budget, GRACE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::aside::{self, Hangs};
 use crate::clock::Deadline;
 
 /// A change is complete when nothing happened for so long.
@@ -89,8 +90,18 @@ impl Watch {
     }
 
     /// Watches these from now on. Folders are looked up anew, for one that was made again is another one.
-    pub(super) fn on(&mut self, files: &Files) {
-        match self.try_on(files) {
+    ///
+    /// # Errors
+    /// A file system hangs; what was watched before still is.
+    pub(super) async fn on(&mut self, main: PathBuf, others: Vec<PathBuf>) -> Result<Files, Hangs> {
+        let changed = Arc::clone(&self.changed);
+        let (files, watched) = aside::run(move || {
+            let files = Files::of(&main, &others);
+            let watched = try_on(&files, changed);
+            (files, watched)
+        })
+        .await?;
+        match watched {
             Ok((watcher, unwatched)) => {
                 self.watcher = Some(watcher);
                 self.tell(unwatched);
@@ -100,6 +111,7 @@ impl Watch {
                 self.watcher = None;
             }
         }
+        Ok(files)
     }
 
     /// Each folder that cannot be watched is told once, until it can be again.
@@ -109,19 +121,6 @@ impl Watch {
             tracing::warn!(%error, "changes in {folder} cannot be noticed, others are; send SIGHUP after each there");
         }
         self.unwatched = unwatched.into_keys().collect();
-    }
-
-    fn try_on(&self, files: &Files) -> notify::Result<(RecommendedWatcher, BTreeMap<PathBuf, notify::Error>)> {
-        let (changed, concerned) = (Arc::clone(&self.changed), files.clone());
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // What could not be told may have been a change.
-            if event.map_or(true, |event| concerned.concern(&event)) {
-                changed.notify_one();
-            }
-        })?;
-        let folders = files.folders.iter().filter(|folder| folder.is_dir());
-        let unwatched = each(folders, |folder| watcher.watch(folder, RecursiveMode::NonRecursive));
-        Ok((watcher, unwatched))
     }
 
     /// As if something had changed.
@@ -135,6 +134,22 @@ impl Watch {
         let last = Deadline::after(LONGEST);
         while !last.remaining().is_zero() && timeout(QUIET, self.changed.notified()).await.is_ok() {}
     }
+}
+
+fn try_on(
+    files: &Files,
+    changed: Arc<Notify>,
+) -> notify::Result<(RecommendedWatcher, BTreeMap<PathBuf, notify::Error>)> {
+    let concerned = files.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // What could not be told may have been a change.
+        if event.map_or(true, |event| concerned.concern(&event)) {
+            changed.notify_one();
+        }
+    })?;
+    let folders = files.folders.iter().filter(|folder| folder.is_dir());
+    let unwatched = each(folders, |folder| watcher.watch(folder, RecursiveMode::NonRecursive));
+    Ok((watcher, unwatched))
 }
 
 /// Watches each of these folders; those that cannot be do not keep it from the others.

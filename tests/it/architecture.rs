@@ -63,11 +63,13 @@ const AREAS: &[Area] = &[
             "app",
         ],
     },
+    // Rows over a restart; known to the process alone.
+    Area { layer: 5, name: "kept", knows: &["clock", "domain", "inventory", "config", "federation", "app"] },
     // The process around `http`: port, signals, files.
     Area {
         layer: 6,
         name: "serve",
-        knows: &["clock", "domain", "audit", "config", "delegation", "access", "openings", "app", "http"],
+        knows: &["clock", "domain", "audit", "config", "delegation", "access", "openings", "app", "kept", "http"],
     },
     Area {
         layer: 7,

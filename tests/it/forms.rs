@@ -100,30 +100,45 @@ async fn agree(served: &Served, query: &str) -> Value {
     json
 }
 
-/// The command line reads the sites itself, and so has no stale rows.
-async fn agree_on_the_command_line(config: &Config, query: &str, sort: &str, json: &Value) {
-    let search = async |format: &str| {
-        let limit = ["search", "--limit", "1000", "--format", format, "--sort", sort, query];
-        config.run(&limit).await
-    };
+/// Every form of the command line, however it asks: `question` is its words, `json` what the gateway has answered to the
+/// same question. The order of `where` is the rank.
+async fn agree_on_the_command_line(config: &Config, question: &[&str], json: &Value) {
+    let ask = async |format: &str| config.run(&[question, &["--format", format]].concat()).await;
     let (rows, trouble) = (of_json(&json["agents"]), troubles(&json["sites"]));
-    assert_eq!(of_json(&search("json").await.json()["agents"]), rows);
-    assert_eq!(of_json(&Value::from(lines(&search("ndjson").await.stdout))), rows);
-    let (csv, table) = (search("csv").await, search("table").await);
-    assert_eq!((of_csv(&csv.stdout).0, of_csv(&csv.stdout).1), (rows.clone(), trouble.clone()));
-    assert_eq!(of_stream(&lines(&search("stream").await.stdout)), rows);
-    // Columns: status, site, agent, separated by two blanks or more.
+    let code = if trouble.is_empty() { 0 } else { 3 };
+    let stream = ask("stream").await;
+    let (whole, lines_of, csv, table) = (ask("json").await, ask("ndjson").await, ask("csv").await, ask("table").await);
+    for output in [&whole, &lines_of, &csv, &table, &stream] {
+        assert_eq!(output.code, code, "{question:?}: {output:?}");
+        // Every site that is missing or stale is named with its reason, and no other.
+        let told = |line: &&str| line.contains(": missing since ") || line.contains(": stale since ");
+        assert_eq!(output.stderr.lines().filter(told).count(), trouble.len(), "{output:?}");
+        for [site, outcome, code] in &trouble {
+            let word = if outcome == "stale" { "stale" } else { "missing" };
+            let head = format!("{site}: {word} since ");
+            assert!(output.stderr.lines().any(|line| line.starts_with(&head) && line.contains(code)), "{output:?}");
+        }
+    }
+    assert_eq!((of_json(&whole.json()["agents"]), troubles(&whole.json()["sites"])), (rows.clone(), trouble.clone()));
+    assert_eq!(of_json(&Value::from(lines(&lines_of.stdout))), rows);
+    let (of_lines, of_comments, record) = of_csv(&csv.stdout);
+    assert_eq!((of_lines, of_comments), (rows.clone(), trouble.clone()));
+    let failed = trouble.iter().filter(|[_, outcome, _]| outcome == "failed").count();
+    assert!(record.ends_with(&format!("stale={} failed={failed}", trouble.len() - failed)), "{record}");
+    let records = lines(&stream.stdout);
+    assert_eq!(of_stream(&records), rows);
+    assert_eq!(troubles(&records.last().unwrap()["summary"]["sites"]), trouble);
+    // Columns: status, site, agent, separated by two blanks or more; what is stale is marked.
     let cells =
         |line: &str| line.split("  ").filter(|cell| !cell.is_empty()).take(3).map(|c| c.trim().to_owned()).collect();
     let shown: Vec<Vec<String>> = table.stdout.lines().skip(1).map(cells).collect();
-    let expected: Vec<Vec<String>> =
-        rows.iter().map(|[site, _, alias, status, _]| vec![status.clone(), site.clone(), alias.clone()]).collect();
-    assert_eq!(shown, expected);
-    for [site, _, code] in &trouble {
-        assert!(
-            table.stderr.lines().any(|line| line.starts_with(&format!("{site}: missing since")) && line.contains(code))
-        );
-    }
+    let mark =
+        |status: &str, stale: &str| if stale == "true" { format!("{status} (stale)") } else { status.to_owned() };
+    let expected: Vec<Vec<String>> = rows
+        .iter()
+        .map(|[site, _, alias, status, stale]| vec![mark(status, stale), site.clone(), alias.clone()])
+        .collect();
+    assert_eq!(shown, expected, "{question:?}");
 }
 
 fn names(prefix: &str, count: usize) -> Vec<String> {
@@ -144,6 +159,7 @@ async fn every_form_of_one_query_in_one_state_agrees() {
     let yaml = std::fs::read_to_string(config.path()).unwrap();
     config.write("sites.yaml", format!("{yaml}{paused}\n").as_bytes());
     let served = Served::start(&config).await;
+    let url = served.url("/");
     // All that follows finds the same state: what was read here.
     served.get("/api/v1/search?deadline=20s").await;
     for sort in ["rank", "status", "-alias", "name", "ip", "os", "age", "modules", "-site", "id", "last_contact"] {
@@ -155,12 +171,37 @@ async fn every_form_of_one_query_in_one_state_agrees() {
     }
     for sort in ["rank", "-alias"] {
         let json = agree(&served, &format!("q=web&sort={sort}")).await;
-        agree_on_the_command_line(&config, "web", sort, &json).await;
+        let question = ["search", "--limit", "1000", "--sort", sort, "web"];
+        agree_on_the_command_line(&config, &question, &json).await;
+        agree_on_the_command_line(&config, &[&question[..], &["--gateway", &url]].concat(), &json).await;
     }
+    agree_on_where(&served, &config, &url, true).await;
     // Now with rows that are kept although their site fails.
     a.faults().add(Fault::Crash);
     until("b is stale", async || served.get("/api/v1/search?fresh=1&deadline=1s").await.json()["stale_rows"] == 9)
         .await;
     let json = agree(&served, "q=web&sort=alias").await;
     assert_eq!((&json["total"], &json["stale_rows"]), (&14.into(), &9.into()));
+    let question = ["search", "--limit", "1000", "--sort", "alias", "web", "--gateway", &url];
+    agree_on_the_command_line(&config, &question, &json).await;
+    agree_on_where(&served, &config, &url, false).await;
+}
+
+/// An exact name in every form.
+async fn agree_on_where(served: &Served, config: &Config, url: &str, directly: bool) {
+    let (name, coded) = ("WEB-3, \"3\" n", "WEB-3,%20%223%22%20n");
+    let path = |more: &str| format!("/api/v1/where?name={coded}&deadline=20s{more}");
+    let json = served.get(&path("")).await.json();
+    let (rows, trouble) = (of_json(&json["agents"]), troubles(&json["sites"]));
+    assert!(!rows.is_empty() && json["total"] == rows.len(), "{json}");
+    let csv = served.get_with(&path(""), &[("accept", "text/csv")]).await;
+    let record = csv.header("metaconsole-sites").to_owned();
+    assert_eq!(of_csv(&csv.text), (rows.clone(), trouble.clone(), record));
+    let mut records = lines(&served.get(&path("&format=ndjson")).await.text);
+    assert_eq!(troubles(&records.pop().unwrap()["summary"]["sites"]), trouble);
+    assert_eq!(of_json(&Value::from(records)), rows);
+    if directly {
+        agree_on_the_command_line(config, &["where", name], &json).await;
+    }
+    agree_on_the_command_line(config, &["where", name, "--gateway", url], &json).await;
 }

@@ -1,5 +1,6 @@
 //! `search`, `where` and `suggest` over HTTP: what the library reports, and what holds for every answer.
 
+use metaconsole::clock::Stopwatch;
 use metaconsole::domain::Query;
 use metaconsole::federation::{Question, Wanted};
 use metaconsole::inventory::Order;
@@ -7,7 +8,7 @@ use metaconsole::wire;
 use serde_json::Value;
 use std::time::Duration;
 
-use crate::support::gateway::{Served, console};
+use crate::support::gateway::{Gate, Served, console, until};
 use crate::support::program::Config;
 
 fn without_times(mut answer: Value) -> Value {
@@ -135,4 +136,42 @@ async fn a_spreadsheet_has_all_rows_and_says_which_sites_are_missing() {
     let few = served.get_with("/api/v1/search?q=web&limit=3", &csv).await;
     assert_eq!(few.text.lines().filter(|line| line.starts_with("a,")).count(), 3);
     assert_eq!(served.get_with("/api/v1/search?q=web&require=all", &csv).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_is_capped_and_none_at_all_answers_from_what_is_known() {
+    let a = console(&["web-01"]);
+    let gate = Gate::before(&a);
+    let site = format!("{{id: a, url: \"{}\", credentials: {{token: \"file:token\"}}}}", gate.url());
+    let config = Config::new(&format!("gateway: {{deadline: 50ms, max_deadline: 300ms}}\nsites: [{site}]\n"));
+    let served = Served::start(&config).await;
+    let watch = Stopwatch::start();
+    // Much more than may be asked for: the most that may.
+    for deadline in ["100h", "400d", "1h"] {
+        let answer = served.get(&format!("/api/v1/search?deadline={deadline}")).await;
+        assert_eq!((answer.status, &answer.json()["sites"][0]["error"]["code"]), (200, &"timeout".into()));
+        assert!(answer.text.contains("no answer within 300ms"), "{answer:?}");
+    }
+    assert!(watch.elapsed() >= Duration::from_millis(900), "it has waited");
+    // Nothing is waited for, and nothing known yet.
+    for deadline in ["0", "0s", "0ms"] {
+        let answer = served.get(&format!("/api/v1/search?deadline={deadline}")).await.json();
+        assert_eq!((&answer["total"], &answer["sites"][0]["outcome"]), (&0.into(), &"failed".into()), "{answer}");
+        assert!(answer.to_string().contains("its read has not ended yet, and nothing was waited for"), "{answer}");
+    }
+    // The read that they started brings rows for the next one.
+    gate.set_open(true);
+    until("it is known", async || served.get("/api/v1/search?deadline=0").await.json()["total"] == 1).await;
+    let csv = served.get("/api/v1/search?deadline=0&format=csv").await;
+    assert!(csv.text.contains("web-01"), "{csv:?}");
+    assert_eq!(served.get("/api/v1/where?name=web-01&deadline=0").await.json()["total"], 1);
+    // The command line passes both on; without a gateway there is nothing to know.
+    let url = served.url("/");
+    for deadline in ["0", "100h"] {
+        let output = config.run(&["search", "--deadline", deadline, "--gateway", &url]).await;
+        assert_eq!((output.code, output.stdout.lines().count()), (0, 1), "{output:?}");
+    }
+    let output = config.run(&["search", "--deadline", "0"]).await;
+    assert!(output.code == 2 && output.stderr.contains("--gateway"), "{output:?}");
+    assert_eq!(config.run(&["search", "--deadline", "100h"]).await.code, 0);
 }

@@ -290,3 +290,38 @@ async fn a_log_that_nobody_reads_holds_up_no_request() {
     let said = running.end().await;
     assert_eq!(said.matches("status=404").count(), 200, "what waited is written at the end");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipe_in_place_of_a_file_holds_up_nothing() {
+    let config = Config::new(&yaml(&["a"]));
+    let folder = config.path().parent().unwrap().to_path_buf();
+    let pipe = |name: &str| {
+        // Made beside and renamed, as an editor would.
+        let beside = folder.join("beside");
+        assert!(std::process::Command::new("mkfifo").arg(&beside).status().unwrap().success());
+        std::fs::rename(&beside, folder.join(name)).unwrap();
+    };
+    let mut running = serve(&config);
+    let address = running.address().await;
+    for name in ["sites.yaml", "token"] {
+        pipe(name);
+        running.signal("HUP");
+        running.says(&format!("{name}: it is a pipe (FIFO)")).await;
+        running.says("the earlier one stays in force").await;
+        assert!(get(address, "/metrics").await.contains("\nmetaconsole_config_reload_failed 1"));
+        assert!(get(address, "/api/v1/sites").await.contains("\"id\":\"a\""));
+        let before = if name == "token" { "demo-token-read-only".to_owned() } else { yaml(&["a"]) };
+        config.write(&format!("{name}.new"), before.as_bytes());
+        std::fs::rename(folder.join(format!("{name}.new")), folder.join(name)).unwrap();
+        running.signal("HUP");
+        running.says("nothing differs").await;
+    }
+    pipe("sites.yaml");
+    running.signal("HUP");
+    running.says("it is a pipe").await;
+    running.end().await;
+    // Nor does it start with one.
+    let (code, said) = serve(&config).ended().await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("it is a pipe (FIFO)"), "{said}");
+}

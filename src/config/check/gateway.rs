@@ -74,9 +74,9 @@ pub(crate) fn read<'a>(fields: &Fields<'a>) -> (Option<Gateway>, Surroundings<'a
     let state_dir = fields.value("state_dir", path).map(|path| fields.scope.folder().join(path));
     let allow_anonymous = flag("allow_anonymous");
     let last_known = flag("last_known");
-    if last_known {
-        let fault = Fault::new("`last_known` is not part of this version: rows are in memory only");
-        fields.tell("last_known", fault.remedy("write `false` or leave it out"));
+    if last_known && !fields.has("state_dir") {
+        let fault = Fault::new("`last_known` needs `gateway.state_dir`, where the rows are kept");
+        fields.tell("last_known", fault.remedy("write it, for example `state_dir: /var/lib/metaconsole`"));
     }
     let gateway = listen.zip(public_url).map(|(listen, public_url)| Gateway {
         id: id.unwrap_or_else(|| "gateway".to_owned()),
