@@ -1,4 +1,5 @@
-//! Values that must never be shown: they have types that cannot print themselves.
+//! Values that must never be shown: they have types that cannot print themselves. What passes as a plain text anyway is
+//! masked where it would be written ([`masked`]).
 
 use std::fmt;
 
@@ -65,6 +66,24 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
+/// Starts of things that are never written: our tokens and bearers, Pandora's login hash, JWTs, password hashes.
+const STARTS: &[&str] = &["mc1.", "mcv1.", "loginhash", "eyJ", "$argon2", "mc_token="];
+
+/// The text with `***` instead of everything that looks like a credential, up to the next blank or quote.
+pub fn masked(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = STARTS.iter().filter_map(|start| rest.find(start)).min() {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        out.push_str("***");
+        // A backslash may belong to a quote behind it, in JSON.
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ';' | '\\');
+        rest = from.split_at(from.find(ends).unwrap_or(from.len())).1;
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +94,12 @@ mod tests {
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         let url = SecretUrl::new(Url::parse("socks5://ana:hunter2@proxy:1080/x?y=z").unwrap());
         assert_eq!(format!("{url} {url:?}"), "socks5://proxy:1080 socks5://proxy:1080");
+    }
+
+    #[test]
+    fn what_looks_like_a_credential_is_masked_and_json_stays_json() {
+        let line = "{\"path\":\"x \\\"loginhash_data=6f40\\\" mc1.a.b.c\",\"n\":1}";
+        assert_eq!(masked(line), "{\"path\":\"x \\\"***\\\" ***\",\"n\":1}");
+        assert_eq!(masked("login of ana"), "login of ana");
     }
 }

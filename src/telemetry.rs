@@ -1,6 +1,8 @@
 //! Logs on stderr: lines of text, or of JSON. Only what this program itself says below `warn`, so that no library
 //! can put a header or a body there.
 //!
+//! Whatever looks like a credential is masked in every line, however it came there.
+//!
 //! Lines leave by a thread of their own: whoever reads them slowly, or not at all, holds up no request. When too many
 //! wait, new ones are dropped and counted.
 
@@ -11,7 +13,10 @@ use std::sync::OnceLock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::secret::masked;
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +53,7 @@ pub fn dropped() -> usize {
 /// The logs of this process. What waits is written when it is dropped, for at most a second.
 #[derive(Debug)]
 pub struct Logs {
-    lines: NonBlocking,
+    lines: Masking<NonBlocking>,
     _written_when_dropped: WorkerGuard,
 }
 
@@ -60,12 +65,37 @@ impl Logs {
     }
 }
 
+/// Masks what it passes on. It is given whole lines.
+#[derive(Clone, Debug)]
+struct Masking<W>(W);
+
+impl<W: io::Write> io::Write for Masking<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(masked(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<'a, W: io::Write + Clone + 'a> MakeWriter<'a> for Masking<W> {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
 /// Begins to write logs. A second call changes nothing for the log.
 #[must_use]
 pub fn start(format: LogFormat, level: LogLevel) -> Logs {
     let filter = filter(level);
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).thread_name("log");
     let (writer, guard) = builder.finish(io::stderr());
+    let counter = writer.error_counter();
+    let writer = Masking(writer);
     let lines = tracing_subscriber::fmt::layer().with_writer(writer.clone());
     let set = match format {
         LogFormat::Text => {
@@ -81,7 +111,7 @@ pub fn start(format: LogFormat, level: LogLevel) -> Logs {
         tracing::debug!("logs were started before");
     }
     // The first one counts: it is what the log is written by.
-    DROPPED.get_or_init(|| writer.error_counter());
+    DROPPED.get_or_init(|| counter);
     Logs { lines: writer, _written_when_dropped: guard }
 }
 
@@ -109,5 +139,13 @@ mod tests {
         let error = filter(LogLevel::Error);
         assert!(!error.would_enable("metaconsole::serve", &Level::WARN));
         assert!(!error.would_enable("hyper::proto", &Level::WARN));
+    }
+
+    #[test]
+    fn no_line_shows_a_login_hash() {
+        let mut shown = Vec::new();
+        let line = b"WARN x: GET /?loginhash_data=6f409f4cd0a52195941c6806280c7fdf&a site=madrid\n";
+        assert_eq!(Masking(&mut shown).write(line).unwrap(), line.len());
+        assert_eq!(String::from_utf8(shown).unwrap(), "WARN x: GET /?*** site=madrid\n");
     }
 }

@@ -193,6 +193,9 @@ function keys(string $path, string $site): array
         if (!$good) {
             throw new Refused("config: $real: line " . ($at + 1) . ' is not a key, or a repeated or too simple one', 503);
         }
+        if (is_published($key, $words[0], $site, $words[1])) {
+            throw new Refused("config: $real: line " . ($at + 1) . ' is one of the published test keys; anybody has it', 503);
+        }
         $seen[$key] = true;
         $keys[$words[0]][$words[1]] = $key;
     }
@@ -200,6 +203,30 @@ function keys(string $path, string $site): array
         throw new Refused("config: $real has no key for mc1 or for mc1-gate", 503);
     }
     return $keys;
+}
+
+/**
+ * Whether anybody can make this key: it is, or is derived from, a master key of the published test vectors (32 bytes that
+ * count on from 0x00, 0x20 or 0x40). The gateway refuses those, too.
+ */
+function is_published(string $key, string $purpose, string $site, string $kid): bool
+{
+    // As ours would be derived, and as those that stand in the vectors were, whatever they are called here.
+    $labels = ["$purpose|$site|$kid", 'session|gateway|2026a'];
+    foreach (['mc1', 'mc1-verify', 'mc1-gate', 'mc1-push'] as $word) {
+        foreach (['2026a', '2026b', '2025z'] as $known) {
+            array_push($labels, "$word|site-madrid|$known", "$word|site-bilbao|$known");
+        }
+    }
+    foreach ([0x00, 0x20, 0x40] as $first) {
+        $master = implode('', array_map('chr', range($first, $first + 31)));
+        foreach ($labels as $label) {
+            if ($key === $master || $key === hash_hkdf('sha256', $master, 32, $label, 'metaconsole-delegation-v1')) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 // ---------------------------------------------------------------- signed texts

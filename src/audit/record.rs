@@ -144,6 +144,12 @@ impl Record {
         Self::new(Action::OpenIssued, actor).opening(opening)
     }
 
+    /// A console's own hash, which cannot expire, is about to be given out. `mark` tells the site's secret from its next.
+    pub fn handed(actor: &str, opening: Opening<'_>, mark: &str) -> Self {
+        let record = Self::issued(actor, opening).result("direct").detail(&format!("secret {mark}"));
+        Self { jti: None, ..record }
+    }
+
     /// Taken at the site.
     pub fn consumed(actor: &str, opening: Opening<'_>) -> Self {
         Self::new(Action::OpenConsumed, actor).opening(opening)

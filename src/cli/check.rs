@@ -11,13 +11,15 @@ use super::{CheckArgs, Exit, configuration};
 use crate::access::accounts::{self, Opening};
 use crate::access::rights::Principal;
 use crate::app::App;
+use crate::audit::ReadError;
 use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::config::access::Permission;
 use crate::config::{Config, Environment, Site, Verifier};
 use crate::domain::{ErrorCode, SiteError};
 use crate::federation::Slot;
-use crate::openings::{Closed, Way, probe};
-use crate::sites::{Step, StepResult};
+use crate::openings::former::{self, Former};
+use crate::openings::{Closed, Route, Way, direct, probe};
+use crate::sites::{Step, StepResult, View};
 
 /// Sites probed at a time; a thousand at once would measure us, not them.
 const AT_ONCE: usize = 50;
@@ -37,11 +39,15 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
     }
     let app = &App::new(config, Clock::System);
     let config = &app.config;
+    let log = config.gateway.state_dir.as_deref().map(|folder| folder.join("audit"));
+    let known = &log.map_or_else(|| Ok(Former::new()), |log| former::by_log(&log, config));
     let probes = app.federation.slots().iter().zip(&config.sites).map(|(slot, site)| {
         let (slot, patience) = (Arc::clone(slot), args.deadline.unwrap_or(slot.plan().policy.timeout));
         async move {
             let mut steps = steps(&slot, patience).await;
-            steps.push(opening(app, site, patience).await);
+            steps.push(opening(app, &slot, site, patience).await);
+            steps.extend(accounts(config, site));
+            steps.extend(secret(known, site));
             steps
         }
     });
@@ -57,9 +63,6 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
         let name = if plan.name == plan.id.as_str() { String::new() } else { format!("({}) ", plain(&plan.name)) };
         data.write(format_args!("{} {name}{url}\n", plan.id));
         steps.iter().for_each(|step| write_step(step, &mut data));
-        if let Some(step) = accounts(config, site) {
-            write_step(&step, &mut data);
-        }
         failed += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Failed(_))));
         warned += usize::from(steps.iter().any(|step| matches!(step.result, StepResult::Warning(_))));
         written = data.finish();
@@ -98,16 +101,35 @@ fn settings(error: &SiteError) -> Step {
 }
 
 /// Whether a person can be handed over to the console, by which way, how strong it is, and why not.
-async fn opening(app: &App, site: &Site, patience: Duration) -> Step {
+async fn opening(app: &App, slot: &Slot, site: &Site, patience: Duration) -> Step {
     let watch = Stopwatch::start();
-    let result = match Way::of(&app.config, site) {
-        Ok(way) => asked(app, site, &way, Deadline::after(patience)).await.unwrap_or_else(StepResult::Failed),
-        Err(closed @ Closed::NoVerifier) => StepResult::Ok(closed.to_string()),
-        Err(closed) => {
-            StepResult::Failed(SiteError::new(ErrorCode::Forbidden, closed.to_string()).remedy(closed.remedy()))
+    let result = match Route::of(&app.config, site) {
+        Ok(Route::Verifier(way)) => {
+            asked(app, site, &way, Deadline::after(patience)).await.unwrap_or_else(StepResult::Failed)
         }
+        Ok(Route::Direct(_)) => by_hash(slot),
+        Err(closed @ Closed::NoVerifier) => {
+            StepResult::Ok(format!("{closed}; whether its own hash login is on is not known"))
+        }
+        Err(closed) => failed(&closed),
     };
     Step { name: "opening", result, took: watch.elapsed() }
+}
+
+fn failed(closed: &Closed) -> StepResult {
+    StepResult::Failed(SiteError::new(ErrorCode::Forbidden, closed.to_string()).remedy(closed.remedy()))
+}
+
+/// The console's own login hash. Whether it takes ours could only be seen by logging in.
+fn by_hash(slot: &Slot) -> StepResult {
+    if slot.plan().site.as_ref().ok().and_then(|site| site.hash_login(View::Home)).is_none() {
+        return failed(&Closed::NoHashLogin);
+    }
+    StepResult::Warning(format!(
+        "by the console's own hash login: {}; the secret here is strong, whether the console has the same is not known; \
+         better is the drop-in (docs/openings.md)",
+        direct::BADGE
+    ))
 }
 
 async fn asked(app: &App, site: &Site, way: &Way, deadline: Deadline) -> Result<StepResult, SiteError> {
@@ -139,6 +161,20 @@ fn accounts(config: &Config, site: &Site) -> Option<Step> {
         _ => text.push_str(&format!(" and {more} more")),
     }
     Some(Step { name: "accounts", result: StepResult::Ok(text), took: Duration::ZERO })
+}
+
+/// Whether a console's own login hash is known to somebody who may not use it any more.
+fn secret(known: &Result<Former, ReadError>, site: &Site) -> Option<Step> {
+    let result = match known {
+        Err(_) if site.delegation.verifier != Verifier::Direct => return None,
+        Err(error) => StepResult::Warning(format!("whether its secret must change is not known: {error}")),
+        Ok(known) => {
+            let logins = known.get(&site.id)?;
+            let error = SiteError::new(ErrorCode::Forbidden, former::told(&site.id, logins));
+            StepResult::Failed(error.remedy("set another in the console's setup, and write it as `delegation.secret`"))
+        }
+    };
+    Some(Step { name: "secret", result, took: Duration::ZERO })
 }
 
 fn write_step(step: &Step, data: &mut Data) {

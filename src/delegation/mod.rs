@@ -26,7 +26,7 @@ mod verify;
 pub use account::{is_account, is_header_account, is_landing_path};
 pub use claims::{Amr, Claims};
 pub use keys::{KeyError, MasterKey, Purpose, SiteKey, is_kid, new_master};
-pub use pandora::{PandoraLogin, PandoraRefusal, pandora_login};
+pub use pandora::{PandoraLogin, PandoraRefusal, pandora_login, secret_mark, strong_secret};
 pub use push::{Call, push};
 pub use token::{MintError, NewToken, mint, random_number, state_hash};
 pub use used::{Use, UsedTokens};

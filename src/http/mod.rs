@@ -18,6 +18,7 @@ mod login;
 mod me;
 mod metrics;
 mod open;
+mod open_direct;
 mod open_pages;
 mod pages;
 mod parameters;

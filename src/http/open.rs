@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::login::{Form, escaped};
+use super::open_direct as direct;
 use super::open_pages as pages;
 use super::parameters::Parameters;
 use super::problem::Problem;
@@ -23,14 +24,14 @@ use crate::config;
 use crate::config::access::Permission;
 use crate::delegation::Amr;
 use crate::federation::{Slot, Wanted as Read};
-use crate::openings::{Closed, Gone, Granted, NotIssued, NotNow, Wanted, Way, is_number, landing, view};
+use crate::openings::{Closed, Gone, Granted, NotIssued, NotNow, Route, Wanted, Way, is_number, landing, view};
 use crate::sites::View;
 
 /// Somebody at a site that exists for them.
-struct Asker<'v> {
-    viewer: &'v Viewer,
-    slot: &'v Arc<Slot>,
-    site: &'v config::Site,
+pub(super) struct Asker<'v> {
+    pub(super) viewer: &'v Viewer,
+    pub(super) slot: &'v Arc<Slot>,
+    pub(super) site: &'v config::Site,
     /// Nobody has to log in where there is none.
     who: Option<(&'v Principal, &'v Live)>,
 }
@@ -38,7 +39,7 @@ struct Asker<'v> {
 /// What an opening would be.
 enum Case {
     /// As this account, this way.
-    As(String, Box<Way>),
+    As(String, Route),
     /// The site takes nobody from us.
     LogInThere,
     /// Not for this person.
@@ -83,17 +84,18 @@ impl<'v> Asker<'v> {
             Opening::NoAccount => return Case::Denied("no_account", "No account there is linked to you."),
             Opening::As(account) => account,
         };
-        match Way::of(&self.viewer.app.config, self.site) {
-            Ok(way) => Case::As(account, Box::new(way)),
+        match Route::of(&self.viewer.app.config, self.site) {
+            Ok(Route::Direct(_)) if direct::landing(self, View::Home).is_none() => Case::Closed(Closed::NoHashLogin),
+            Ok(route) => Case::As(account, route),
             Err(closed) => Case::Closed(closed),
         }
     }
 
-    fn base(&self) -> &str {
+    pub(super) fn base(&self) -> &str {
         self.viewer.app.config.gateway.public_url.path()
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         format!("{}open/{}", self.base(), self.site.id)
     }
 
@@ -126,7 +128,8 @@ impl<'v> Asker<'v> {
                 );
                 pages::page(StatusCode::SERVICE_UNAVAILABLE, name, "", &body)
             }
-            Case::As(account, _) => {
+            Case::As(account, route) => {
+                let badge = if matches!(route, Route::Direct(_)) { direct::badge(&account) } else { String::new() };
                 let trouble = self.slot.look(Read::Known).failure.map(|failure| failure.error.code.as_str());
                 let (warning, button) = match trouble {
                     Some(code) => {
@@ -137,7 +140,7 @@ impl<'v> Asker<'v> {
                 };
                 let token = self.form_token(gateway);
                 let body = format!(
-                    "{said}{warning}<p>You will be <b>{}</b> there.</p><form method=\"post\" action=\"{}\">{}{}\
+                    "{said}{warning}<p>You will be <b>{}</b> there.</p>{badge}<form method=\"post\" action=\"{}\">{}{}\
                      <button>{}</button></form>",
                     escaped(&account),
                     escaped(&self.address()),
@@ -150,7 +153,7 @@ impl<'v> Asker<'v> {
         }
     }
 
-    fn form_token(&self, gateway: &Gateway) -> String {
+    pub(super) fn form_token(&self, gateway: &Gateway) -> String {
         let token = self.who.zip(gateway.people.as_ref()).map(|((_, live), people)| people.form_token(&live.id));
         token.unwrap_or_default()
     }
@@ -233,12 +236,15 @@ pub(super) async fn begin(
     asker.form_fits(gateway, &form)?;
     let wish = known_view(form.get("view"))?;
     let (who, live) = asker.live()?;
-    let (account, way) = match asker.case() {
-        Case::As(account, way) => (account, way),
+    let (account, route) = match asker.case() {
+        Case::As(account, route) => (account, route),
         other => return refused(&asker, gateway, other, asker.wanted(who, "", wish)).await,
     };
     match gateway.openings.begin(&live.id, asker.wanted(who, &account, wish)) {
-        Ok(number) => Ok(pages::leading(&asker.site.name, way.start(&number).as_str())),
+        Ok(number) => Ok(match route {
+            Route::Verifier(way) => pages::leading(&asker.site.name, way.start(&number).as_str()),
+            Route::Direct(_) => direct::confirm(&asker, gateway, &number, &account, wish),
+        }),
         Err(why) => Ok(asker.not_now(gateway, why, wish)),
     }
 }
@@ -260,7 +266,7 @@ async fn record_refusal(gateway: &Gateway, wanted: Wanted, why: &'static str) ->
     recorded.map_err(|_| broken())?.map_err(|_| broken())
 }
 
-fn broken() -> Problem {
+pub(super) fn broken() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "openings_broken", "nothing can be opened now")
         .remedy("see the gateway's log")
 }
@@ -309,15 +315,22 @@ pub(super) async fn finish(
     asker.form_fits(gateway, &form)?;
     let (who, live) = asker.live()?;
     let (number, state) = (form.get("p"), form.get("st"));
-    if !is_number(number) || !is_state(state) {
+    // Where no verifier is, nobody gives a state.
+    if !is_number(number) || !(state.is_empty() || is_state(state)) {
         return Err(Problem::parameter("`p` or `st` is none of ours").remedy("begin again at /open/{site}"));
     }
     let wanted = match gateway.openings.take(number, &live.id, &asker.site.id) {
         Ok(wanted) => wanted,
         Err(gone) => return Ok(asker.gone(gateway, StatusCode::GONE, &gone)),
     };
-    let way = match asker.case() {
-        Case::As(account, way) if account == wanted.account && wanted.login == who.login => way,
+    let route = match asker.case() {
+        Case::As(account, route)
+            if account == wanted.account
+                && wanted.login == who.login
+                && state.is_empty() == matches!(route, Route::Direct(_)) =>
+        {
+            route
+        }
         Case::As(..) | Case::LogInThere => {
             record_refusal(gateway, wanted.clone(), "changed").await?;
             let said = "Meanwhile it was changed who you are there. Look again:";
@@ -329,7 +342,10 @@ pub(super) async fn finish(
         record_refusal(gateway, wanted.clone(), "too_many").await?;
         return Ok(asker.not_now(gateway, why, &wanted.view));
     }
-    issue(&asker, gateway, &way, wanted, state).await
+    match route {
+        Route::Verifier(way) => issue(&asker, gateway, &way, wanted, state).await,
+        Route::Direct(way) => direct::issue(&asker, gateway, way, wanted).await,
+    }
 }
 
 async fn issue(
@@ -353,5 +369,6 @@ async fn issue(
         broken()
     })?;
     let origin = way.origin().ascii_serialization();
-    pages::handover(asker.base(), &asker.site.name, way.login().as_str(), &origin, &token)
+    let fields = pages::field("mc_token", token.expose());
+    pages::handover(asker.base(), &asker.site.name, way.login().as_str(), &origin, &fields)
 }

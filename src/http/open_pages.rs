@@ -1,13 +1,13 @@
 //! The pages of an opening: plain forms and links. Two of them send their form by themselves, with a script of our own.
 //!
-//! A token stands in one page only ([`handover`]), which may send it to the site's own origin and to nobody else.
+//! A token, or a console's own hash, stands in one page only ([`handover`]), which may send it to the site's own origin and
+//! to nobody else.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::login::{POLICY, STYLE, escaped};
 use super::problem::Problem;
-use crate::secret::Secret;
 
 /// The script, as it is served.
 const SCRIPT: &str = include_str!("open.js");
@@ -73,17 +73,11 @@ fn tag(base: &str) -> String {
     format!("<script src=\"{}assets/open.js\" defer></script>", escaped(base))
 }
 
-/// The one page that holds a token: it sends it to the site.
+/// The one page that holds a token, or a hash, in its `fields` (markup): it sends it to the site.
 ///
 /// # Errors
 /// The origins cannot stand in a header.
-pub(super) fn handover(
-    base: &str,
-    site: &str,
-    login: &str,
-    origins: &str,
-    token: &Secret,
-) -> Result<Response, Problem> {
+pub(super) fn handover(base: &str, site: &str, login: &str, origins: &str, fields: &str) -> Result<Response, Problem> {
     let policy = format!(
         "default-src 'none'; script-src 'self'; form-action {origins}; frame-ancestors 'none'; base-uri 'none'"
     );
@@ -92,10 +86,9 @@ pub(super) fn handover(
             .remedy("write its host name in ASCII")
     })?;
     let body = format!(
-        "<h1>Opening {}</h1><form method=\"post\" action=\"{}\">{}<button>Go on</button></form>",
+        "<h1>Opening {}</h1><form method=\"post\" action=\"{}\">{fields}<button>Go on</button></form>",
         escaped(site),
-        escaped(login),
-        field("mc_token", token.expose())
+        escaped(login)
     );
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy),

@@ -7,9 +7,12 @@
 //! 3. [`Openings::take`] takes the pending opening, at most once however many ask at the same moment. The caller looks
 //!    again whether the person still may, and then [`Openings::issue`] records it durably and only after that signs.
 //!
-//! [`Way`] is how a site takes tokens, or why it takes none; `check` asks the same. The user names a view, never a path:
+//! [`Route`] is how a site takes people, or why it takes nobody; `check` asks the same. Where that is the console's own hash
+//! ([`direct`]), step 2 is left out: there is nothing at the site that could give a state. The user names a view, never a path:
 //! the path is computed from the site's own address ([`landing`]).
 
+pub mod direct;
+pub mod former;
 mod online;
 mod pace;
 mod pending;
@@ -22,7 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::delegation::{Amr, MintError, NewToken, SiteKey, UsedTokens, mint, random_number};
+use crate::delegation::{
+    Amr, MintError, NewToken, PandoraLogin, PandoraRefusal, SiteKey, UsedTokens, mint, random_number,
+};
 use crate::domain::SiteId;
 use crate::secret::Secret;
 
@@ -31,10 +36,11 @@ use pace::Pace;
 use pending::Pending;
 use witness::{Event, Told, Unrecorded, Witness};
 
+pub use direct::Direct;
 pub use online::NotAnswered;
 pub use pending::{Gone, Wanted};
 pub use view::{is_number, view};
-pub use way::{Closed, Way, landing};
+pub use way::{Closed, Route, Way, landing};
 
 /// A morning's worth of tabs of one person in a minute, and far from a script.
 const OF_PERSON: usize = 30;
@@ -65,6 +71,9 @@ pub enum NotIssued {
     /// It cannot be written so.
     #[error("{0}")]
     Mint(#[from] MintError),
+    /// No hash is made for this account.
+    #[error("{0}")]
+    Hash(#[from] PandoraRefusal),
 }
 
 /// What is to be signed, after everything was looked at.
@@ -174,6 +183,16 @@ impl Openings {
             state: &granted.state,
         };
         Ok(mint(&granted.key, &new, &number, self.clock.now())?)
+    }
+
+    /// Records the opening, durably, and then gives out the console's own hash. May wait for a disk.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn issue_direct(&self, direct: &Direct, wanted: &Wanted) -> Result<PandoraLogin, NotIssued> {
+        let login = direct.login(&wanted.account)?;
+        self.witness.record(&Event::Direct { told: Told::of(wanted), mark: direct.mark().to_owned() })?;
+        Ok(login)
     }
 
     /// Records that an opening was refused. May wait for a disk.

@@ -121,7 +121,7 @@ fn judge(said: &Said, way: &Way, gateway: &str, now: i64) -> StepResult {
             ));
             return StepResult::Warning(text);
         }
-        None => {}
+        None => text.push_str(", whether the console has a hash login of its own is not known"),
     }
     StepResult::Ok(text)
 }

@@ -1,9 +1,11 @@
-//! How a site takes tokens: its verifier's addresses and the key that signs for it, or why it takes none.
+//! How a site takes people: by tokens, with its verifier's addresses and the key that signs for it, by its console's own
+//! hash, or why it takes nobody.
 
 use url::{Origin, Url};
 
+use super::direct::Direct;
 use crate::config::{self, Config, Verifier};
-use crate::delegation::{KeyError, MasterKey, Purpose, SiteKey, is_landing_path};
+use crate::delegation::{KeyError, MasterKey, PandoraRefusal, Purpose, SiteKey, is_landing_path};
 
 /// Why nobody can be handed over to a site.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,9 +13,15 @@ pub enum Closed {
     /// Nobody takes a token there.
     #[error("no verifier is configured: people log in at the console")]
     NoVerifier,
-    /// The console's own hash.
-    #[error("the verifier `direct` is not part of this version: people log in at the console")]
-    Direct,
+    /// `direct` without a secret.
+    #[error("the verifier `direct` has no `secret`")]
+    NoSecret,
+    /// A secret, or an account with it, that no hash is made for.
+    #[error("the console's own login hash is refused: {0}")]
+    Hash(PandoraRefusal),
+    /// `direct` for a product, or a site, that has none.
+    #[error("this site has no login hash of its own, or is not asked now")]
+    NoHashLogin,
     /// No address of the verifier.
     #[error("the verifier has no `url`")]
     NoAddress,
@@ -29,7 +37,7 @@ pub enum Closed {
         error: KeyError,
     },
     /// A token would travel in the clear.
-    #[error("the verifier is reached by plain http, where a token could be read on its way")]
+    #[error("the site is reached by plain http, where a login could be read on its way")]
     Plain,
     /// A cookie of ours would be sent to the site.
     #[error("the site has the gateway's own host name, so its pages would get the gateway's cookies")]
@@ -46,7 +54,11 @@ impl Closed {
     /// What somebody can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::NoVerifier | Self::Direct => "install the drop-in and write `verifier: dropin` (docs/openings.md)",
+            Self::NoVerifier | Self::NoHashLogin => {
+                "install the drop-in and write `verifier: dropin` (docs/openings.md)"
+            }
+            Self::NoSecret => "write where the console's login-hash secret is",
+            Self::Hash(_) => "set 15 random letters and digits in the console's setup, and write them as `secret`",
             Self::NoAddress => "write `delegation.url`",
             Self::NoKey => "make one with `metaconsole keys generate`, and write `signing: true` at it",
             Self::Key { .. } => "make another with `metaconsole keys generate`",
@@ -56,6 +68,39 @@ impl Closed {
             Self::Path => "write `public_url` as browsers reach the console, without `//` and `\\` in its path",
         }
     }
+}
+
+/// How a site takes people.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// By tokens.
+    Verifier(Box<Way>),
+    /// By the console's own hash.
+    Direct(Direct),
+}
+
+impl Route {
+    /// By the configuration.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn of(config: &Config, site: &config::Site) -> Result<Self, Closed> {
+        if site.delegation.verifier == Verifier::Direct {
+            return Ok(Self::Direct(Direct::of(config, site)?));
+        }
+        Ok(Self::Verifier(Box::new(Way::of(config, site)?)))
+    }
+}
+
+/// Whether something secret may be sent there: encrypted, and not where our own cookies go.
+pub(super) fn reachable(config: &Config, site: &config::Site, url: &Url) -> Result<(), Closed> {
+    if url.host() == config.gateway.public_url.host() || config.under_own_host().any(|own| own.id == site.id) {
+        return Err(Closed::OwnHost);
+    }
+    if url.scheme() != "https" && !is_loopback(url) {
+        return Err(Closed::Plain);
+    }
+    Ok(())
 }
 
 /// How a site takes tokens.
@@ -75,18 +120,11 @@ impl Way {
     pub fn of(config: &Config, site: &config::Site) -> Result<Self, Closed> {
         let delegation = &site.delegation;
         match delegation.verifier {
-            Verifier::None => return Err(Closed::NoVerifier),
-            Verifier::Direct => return Err(Closed::Direct),
+            Verifier::None | Verifier::Direct => return Err(Closed::NoVerifier),
             Verifier::Dropin | Verifier::Gate => {}
         }
         let url = delegation.url.clone().ok_or(Closed::NoAddress)?;
-        let same_host = |other: &Url| url.host() == other.host();
-        if same_host(&config.gateway.public_url) || config.under_own_host().any(|own| own.id == site.id) {
-            return Err(Closed::OwnHost);
-        }
-        if url.scheme() != "https" && !is_loopback(&url) {
-            return Err(Closed::Plain);
-        }
+        reachable(config, site, &url)?;
         if url.origin() != site.public_url.origin() {
             return Err(Closed::OtherOrigin);
         }

@@ -42,6 +42,13 @@ pub enum Event {
         /// The token's number (`jti`). To be recorded as a hash only.
         number: String,
     },
+    /// A console's own login hash is about to be given out, which cannot expire.
+    Direct {
+        /// What for.
+        told: Told,
+        /// Tells whether the site's secret is still the one it was made with.
+        mark: String,
+    },
     /// A verifier asked, and the token was good; it is used up.
     Consumed {
         /// What for; its view is not in the token.
@@ -98,13 +105,14 @@ fn record(event: &Event) -> Record {
     let none = String::new();
     let (told, number) = match event {
         Event::Issued { told, number } | Event::Consumed { told, number } => (told, number),
-        Event::Refused { told, .. } => (told, &none),
+        Event::Refused { told, .. } | Event::Direct { told, .. } => (told, &none),
     };
     let jti = JtiDigest::of(number);
     let opening = Opening { site: &told.site, account: &told.account, view: &told.view, jti: &jti };
     match event {
         Event::Issued { .. } => Record::issued(&told.login, opening),
         Event::Consumed { .. } => Record::consumed(&told.login, opening),
+        Event::Direct { mark, .. } => Record::handed(&told.login, opening, mark),
         Event::Refused { why: "no_account", .. } => Record::unmapped(&told.login, &told.site),
         // No token was made, so there is no number.
         Event::Refused { why, .. } => Record::not_begun(&told.login, opening, why),
@@ -125,6 +133,9 @@ impl Witness for TellLog {
             Event::Consumed { told: Told { login, site, account, .. }, number } => {
                 let number: String = digest(number).chars().take(16).collect();
                 tracing::info!(login, %site, account, jti_sha256 = number, "an opening was taken");
+            }
+            Event::Direct { told: Told { login, site, account, view }, .. } => {
+                tracing::info!(login, %site, account, view, "an opening by the console's own hash, which cannot expire");
             }
             Event::Refused { told: Told { login, site, account, view }, why } => {
                 tracing::warn!(login, %site, account, view, why, "an opening was refused");
@@ -155,7 +166,8 @@ mod tests {
         let events = [
             Event::Issued { told: told.clone(), number: number.clone() },
             Event::Refused { told: told.clone(), why: "closed" },
-            Event::Refused { told, why: "no_account" },
+            Event::Refused { told: told.clone(), why: "no_account" },
+            Event::Direct { told, mark: "0123abcd".to_owned() },
         ];
         for event in events {
             let witness = witness.clone();
@@ -168,9 +180,10 @@ mod tests {
             ["open.issued", "local:ana", "madrid", "agent:42", "jti"],
             ["open.refused", "local:ana", "madrid", "agent:42", "closed"],
             ["map.missing", "local:ana", "madrid", "result", "no account"],
+            ["open.issued", "local:ana", "\"jti_sha256\":null", "\"result\":\"direct\"", "secret 0123abcd"],
         ]) {
             assert!(words.iter().all(|word| line.contains(word)) && !line.contains(&number), "{line}");
         }
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 4);
     }
 }

@@ -8,6 +8,7 @@ mod aside;
 mod connection;
 mod difference;
 mod door;
+mod hashes;
 mod reload;
 mod signals;
 mod socket;
@@ -175,6 +176,7 @@ impl<'a> Service<'a> {
             openings,
             journal,
         });
+        hashes::warn(&gateway);
         let reload = Reload::new(file, environment, Arc::clone(&gateway), address, tls.clone());
         let app = gateway.app.load_full();
         let keeper = aside::run(move || Keeper::begin(&app)).await.ok();

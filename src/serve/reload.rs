@@ -13,6 +13,7 @@ use crate::audit::Record;
 use crate::config::{Config, Environment, Mistakes};
 use crate::domain::SiteId;
 use crate::http::Gateway;
+use crate::openings::former;
 
 use super::aside::{self, Hangs, LIMIT};
 use super::difference::difference;
@@ -198,6 +199,10 @@ impl<'a> Reload<'a> {
         for (login, why) in out {
             recorded = recorded && people.record_end(login, why).await.is_ok();
         }
+        for (site, logins) in &former::by_change(&app.config, config) {
+            let told = former::told(site, logins);
+            recorded = recorded && journal.record(Record::configuration(ACTOR, &told)).await.is_ok();
+        }
         if !recorded {
             self.waits = true;
             let told = "the changed configuration cannot be recorded in the audit log, so the earlier one stays in \
@@ -248,6 +253,9 @@ impl<'a> Reload<'a> {
             access = if before.access == now.access { "same" } else { "changed" },
             "new configuration in force"
         );
+        for (site, logins) in &former::by_change(before, now) {
+            tracing::warn!(%site, "{}", former::told(site, logins));
+        }
         if new.id != old.id {
             tracing::warn!("`gateway.id` is {} now; sites see the earlier one until a restart", new.id);
         }

@@ -74,6 +74,20 @@ pub trait Site: Send + Sync + fmt::Debug {
 
     /// Where a person sees this view in the site's own console.
     fn link(&self, view: View<'_>) -> Url;
+
+    /// Where a login by the console's own hash is sent to, when this view is wanted; `None`: it has no such login.
+    fn hash_login(&self, _view: View<'_>) -> Option<HashLogin> {
+        None
+    }
+}
+
+/// A login by a console's own hash. It lands on a page that does not repeat the form it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashLogin {
+    /// Where the form is sent to; the page that it lands on.
+    pub action: Url,
+    /// Where the view itself is, when the login does not land on it: to be gone to by a plain link afterwards.
+    pub onward: Option<Url>,
 }
 
 /// What is known of a site itself.

@@ -16,13 +16,13 @@ use rules::{Area, Place, ROOT};
 const AREAS: &[Area] = &[
     Area { layer: 0, name: "secret", knows: &[] },
     Area { layer: 0, name: "clock", knows: &[] },
-    Area { layer: 0, name: "telemetry", knows: &[] },
+    Area { layer: 0, name: "telemetry", knows: &["secret"] },
     Area { layer: 0, name: "domain", knows: &["secret", "clock"] },
     Area { layer: 1, name: "inventory", knows: &["clock", "domain"] },
     Area { layer: 1, name: "delegation", knows: &["secret", "clock", "domain"] },
     // It refuses keys that nothing may be signed with.
     Area { layer: 1, name: "config", knows: &["secret", "domain", "delegation"] },
-    Area { layer: 1, name: "audit", knows: &["clock", "domain"] },
+    Area { layer: 1, name: "audit", knows: &["secret", "clock", "domain"] },
     // People: what they prove, and what they may.
     Area { layer: 2, name: "access", knows: &["secret", "clock", "domain", "audit", "inventory", "config"] },
     Area { layer: 2, name: "sites", knows: &["secret", "clock", "domain", "inventory", "config"] },

@@ -23,6 +23,7 @@ fn environment(name: &str) -> Option<String> {
         "SHORT" => "hunter2",
         "WEAK" => "hunter2hunter2hunter2hunter2hunter2",
         "HASH" => "hunter2hunter2A",
+        "DEFAULT_HASH" => "1234pandorahash",
         "TWO_LINES" => "hunter2\nhunter2",
         "EMPTY" => "",
         _ => return None,

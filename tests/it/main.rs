@@ -22,6 +22,7 @@ mod crowds;
 mod demo;
 mod demo_faults;
 mod details;
+mod direct;
 mod forms;
 mod fuzzed;
 mod house;

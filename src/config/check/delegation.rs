@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::config::mistake::Fault;
 use crate::config::{AccountRule, Delegation, Subject, Verifier};
+use crate::delegation::{PandoraRefusal, pandora_login, strong_secret};
 use crate::domain::fold;
 use crate::secret::Secret;
 
@@ -51,7 +52,8 @@ pub(crate) fn read(site: &Fields<'_>, surroundings: &Surroundings<'_>, public_ur
     let kid = fields.value("kid", |text| known_kid(text, &surroundings.kids));
     let secret = read_secret(&fields);
     let never = read_never(&fields);
-    let accounts = read_accounts(&fields, verifier, &never);
+    let takes = Takes { verifier, never: &never, secret: secret.as_ref() };
+    let accounts = read_accounts(&fields, &takes);
     match verifier {
         Some(Verifier::Dropin | Verifier::Gate) => check_verifier(&fields),
         Some(Verifier::Direct) => check_direct(&fields, public_url),
@@ -95,7 +97,7 @@ fn check_verifier(fields: &Fields<'_>) {
 
 fn check_direct(fields: &Fields<'_>, public_url: Option<&Url>) {
     fields.require("secret", "write where the console's login-hash secret is");
-    if public_url.is_some_and(|url| url.scheme() != "https") {
+    if public_url.is_some_and(|url| url.scheme() != "https" && !is_on_this_machine(url)) {
         let fault = Fault::new("the verifier `direct` needs an https `public_url`");
         fields.tell("verifier", fault.remedy("use `dropin`, or give the console https"));
     }
@@ -107,12 +109,17 @@ fn check_direct(fields: &Fields<'_>, public_url: Option<&Url>) {
     }
 }
 
+/// Where nobody listens on the way.
+fn is_on_this_machine(url: &Url) -> bool {
+    address::is_loopback(url) || url.host_str().is_some_and(|host| host.ends_with(".localhost"))
+}
+
 fn read_secret(fields: &Fields<'_>) -> Option<Secret> {
     let found = fields.found("secret")?;
-    let text = found.value.secret.expose();
-    if text.len() != 15 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        let fault = Fault::new("`secret`: must be exactly 15 characters of A-Z, a-z and 0-9");
-        found.tell(fault.remedy("set a new random one in the console's authentication settings"));
+    if let Err(refusal) = strong_secret(&found.value.secret) {
+        let told = refusal.to_string();
+        let (what, remedy) = told.split_once("; ").unwrap_or((&told, ""));
+        found.tell(Fault::new(format!("`secret`: {what}")).remedy(remedy));
     }
     Some(found.value.secret)
 }
@@ -128,14 +135,21 @@ fn read_never(fields: &Fields<'_>) -> Vec<String> {
     names.into_iter().map(|name| name.value).collect()
 }
 
-fn read_accounts(fields: &Fields<'_>, verifier: Option<Verifier>, never: &[String]) -> Vec<AccountRule> {
+/// What decides which accounts a site's rules may name.
+struct Takes<'a> {
+    verifier: Option<Verifier>,
+    never: &'a [String],
+    secret: Option<&'a Secret>,
+}
+
+fn read_accounts(fields: &Fields<'_>, takes: &Takes<'_>) -> Vec<AccountRule> {
     let rows = fields.items("accounts").unwrap_or_default();
     let open = |row| Fields::open(&fields.scope, row, &ACCOUNT_KEYS);
     let rules = rows.iter().filter_map(open);
-    rules.filter_map(|row| read_rule(&row, verifier, never)).collect()
+    rules.filter_map(|row| read_rule(&row, takes)).collect()
 }
 
-fn read_rule(row: &Fields<'_>, verifier: Option<Verifier>, never: &[String]) -> Option<AccountRule> {
+fn read_rule(row: &Fields<'_>, takes: &Takes<'_>) -> Option<AccountRule> {
     let user = row.value("user", qualified).map(Subject::User);
     let group = row.value("group", qualified).map(Subject::Group);
     if row.has("user") == row.has("group") {
@@ -145,12 +159,13 @@ fn read_rule(row: &Fields<'_>, verifier: Option<Verifier>, never: &[String]) -> 
     row.require("account", "write the account at the site");
     let account = row.value("account", |text| {
         let account = account(text)?;
-        if never.iter().any(|name| folded(name) == folded(&account)) {
+        if takes.never.iter().any(|name| folded(name) == folded(&account)) {
             let fault = Fault::new("this account is on the list `never`");
             return Err(fault.remedy("remove the rule, or write `never` without it (unless said: admin, root)"));
         }
-        match verifier {
-            Some(Verifier::Gate | Verifier::Direct) => plain_account(account),
+        match takes.verifier {
+            Some(Verifier::Gate) => plain_account(account),
+            Some(Verifier::Direct) => hashable(plain_account(account)?, takes.secret),
             Some(Verifier::Dropin | Verifier::None) | None => Ok(account),
         }
     });
@@ -189,6 +204,14 @@ fn plain_account(account: String) -> Result<String, Fault> {
     Err(Fault::new("this verifier takes accounts of 1 to 64 characters of A-Z, a-z, 0-9 and ._@- only"))
 }
 
+/// An account whose hash with this secret is no number to the console.
+fn hashable(account: String, secret: Option<&Secret>) -> Result<String, Fault> {
+    match secret.map(|secret| pandora_login(&account, secret)) {
+        Some(Err(refusal @ PandoraRefusal::Zero)) => Err(Fault::new(refusal.to_string())),
+        _ => Ok(account),
+    }
+}
+
 /// An account as a database may compare it: without case and accents, wide letters like plain ones.
 pub fn folded(account: &str) -> String {
     fold(&account.nfkc().collect::<String>())
@@ -208,6 +231,14 @@ mod tests {
         }
         assert!(plain_account("Ana".to_owned()).is_ok());
         assert!(plain_account("José".to_owned()).is_err());
+    }
+
+    #[test]
+    fn a_hash_that_is_a_number_to_the_console_is_refused() {
+        let secret = |text: &str| Some(Secret::new(text));
+        assert!(hashable("2406".to_owned(), secret("10708").as_ref()).is_err(), "LW01 of the vectors");
+        assert!(hashable("2406".to_owned(), secret("Ab3dEf6hIj9kLm2").as_ref()).is_ok());
+        assert!(hashable("2406".to_owned(), None).is_ok(), "another mistake, which is told elsewhere");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod api;
 mod events;
 #[cfg(test)]
 mod garbage;
+mod hash_login;
 mod inventory;
 mod link;
 mod modules;
@@ -38,7 +39,8 @@ use self::version::Version;
 use super::decoding::{Decoding, INLINE};
 use super::http::{Answer, Clients, Http};
 use super::{
-    About, Detail, Events, FiredReading, Places, PlannedWork, Reading, Series, Site, Step, StepResult, Tell, View,
+    About, Detail, Events, FiredReading, HashLogin, Places, PlannedWork, Reading, Series, Site, Step, StepResult, Tell,
+    View,
 };
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::config;
@@ -231,5 +233,9 @@ impl Site for Pandora {
 
     fn link(&self, view: View<'_>) -> Url {
         link::link(&self.public_url, view)
+    }
+
+    fn hash_login(&self, view: View<'_>) -> Option<HashLogin> {
+        hash_login::is_known(self.version.get().as_deref()).then(|| hash_login::hash_login(&self.public_url, view))
     }
 }

@@ -3,6 +3,7 @@
 //! `scripts/test` installs what this needs. One browser at a time: a machine has few cores, and pages have clocks.
 
 mod access;
+mod direct;
 mod driver;
 mod hostile;
 mod pages;

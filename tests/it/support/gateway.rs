@@ -34,7 +34,7 @@ pub(crate) struct Served {
 }
 
 /// One answer, read whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,

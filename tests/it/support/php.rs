@@ -44,6 +44,7 @@ impl PhpSite {
         std::fs::create_dir_all(console.join("include")).unwrap();
         std::fs::create_dir(folder.path().join("etc")).unwrap();
         std::fs::copy("integrations/pandora/mc.php", console.join("mc.php")).unwrap();
+        std::fs::copy("tests/php/console/index.php", console.join("index.php")).unwrap();
         std::fs::copy("tests/php/console/include/config.php", console.join("include/config.php")).unwrap();
         let made = Command::new("php").args(["-r", BASE, "--"]).arg(folder.path().join("base")).status().await;
         let made =
@@ -99,6 +100,11 @@ impl PhpSite {
         let policy = self.path("etc/policy.ini");
         std::fs::write(&policy, text).unwrap();
         std::fs::set_permissions(&policy, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Turns the console's own hash login on.
+    pub(crate) fn hash_login(&self, secret: &str) {
+        std::fs::write(self.path("etc/loginhash"), secret).unwrap();
     }
 
     /// What the drop-in decided, one JSON record each.
