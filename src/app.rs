@@ -22,7 +22,7 @@ use crate::domain::{ErrorCode, SiteError, SiteId, SiteKind};
 use crate::federation::{FIRST_LIFE, Federation, Plan, Policy, Slot};
 use crate::secret::Secret;
 use crate::sites::decoding::Decoding;
-use crate::sites::http::{self, Clients};
+use crate::sites::http::{self, Clients, Method};
 use crate::sites::pandora::Pandora;
 use crate::sites::{Places, Site, View};
 use crate::wire::Linker;
@@ -124,7 +124,21 @@ impl App {
         header: (&'static str, &Secret),
         deadline: Deadline,
     ) -> Result<(u16, Vec<u8>), SiteError> {
-        http::beside(site, &self.shared.clients, self.shared.clock, url, header, deadline).await
+        http::beside(site, &self.shared.clients, self.shared.clock, Method::Get, url, header, deadline).await
+    }
+
+    /// Tells the verifier something that changes it: a POST, else as [`App::ask_verifier`].
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn tell_verifier(
+        &self,
+        site: &config::Site,
+        url: &Url,
+        header: (&'static str, &Secret),
+        deadline: Deadline,
+    ) -> Result<(u16, Vec<u8>), SiteError> {
+        http::beside(site, &self.shared.clients, self.shared.clock, Method::Post, url, header, deadline).await
     }
 
     /// A digest of what a site's rows depend on. The same in another process: the same rows would have come. `None`:

@@ -3,7 +3,8 @@
 //! There is no fallback and no account made up from a login. What is on the site's `never` list is not opened, even when
 //! a rule came in some other way than through the checked configuration.
 
-use crate::config::{Delegation, Subject, Verifier, folded};
+use crate::config::access::{Access, Permission};
+use crate::config::{Delegation, Site, Subject, Verifier, folded};
 
 use super::rights::Principal;
 
@@ -35,6 +36,15 @@ pub fn opening(delegation: &Delegation, who: &Principal) -> Opening {
     // A first match that is not allowed ends the search: the next rule was not meant for this person.
     let account = rule.map(|rule| rule.account.as_str()).filter(allowed);
     account.map_or(Opening::NoAccount, |account| Opening::As(account.to_owned()))
+}
+
+/// Whether the person of this qualified login is let into a site as exactly this account, by the configuration in force:
+/// they are configured, have the right `open` there, and the first rule that fits gives the account.
+pub fn still(access: &Access, site: &Site, login: &str, account: &str) -> bool {
+    Principal::of_login(access, login).is_some_and(|who| {
+        who.grants.on(Permission::Open, &site.id, &site.tags).is_some()
+            && opening(&site.delegation, &who) == Opening::As(account.to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@ pub mod accounts;
 pub mod cookie;
 pub mod journal;
 pub mod password;
+pub mod pseudonym;
 pub mod rights;
 pub mod secrets;
 pub mod sessions;
 pub mod store;
 pub mod throttle;
+mod veil;
 pub mod walls;
 pub mod witness;
 
@@ -23,14 +25,17 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::access::{Access, Permission, User, Wallboard};
+use crate::domain::SiteId;
 
 use cookie::{Kind, Seal};
 use password::{Login, Offer, Refused};
+use pseudonym::Pseudonyms;
 use rights::{Grants, Principal};
 use secrets::{KeyError, Master, random_id, sha256};
 use sessions::{ANOTHER_PASSWORD, Live, Out, REMOVED, Sessions, Standing, Use};
 use store::{Store, StoreError};
-use throttle::{Throttle, Tries};
+use throttle::{Throttle, Tries, neighbourhood};
+use veil::Veil;
 use walls::{Codes, Shown};
 use witness::{Event, Witness};
 
@@ -77,10 +82,12 @@ pub struct People {
     walls: Arc<Sessions>,
     codes: Codes,
     devices: Seal,
+    veil: Veil,
+    pseudonyms: Pseudonyms,
     login: Box<dyn Login>,
     throttle: Mutex<Throttle>,
     /// Who was told within this second to wait.
-    told: Mutex<HashMap<String, Timestamp>>,
+    told: Mutex<HashMap<IpAddr, Timestamp>>,
     witness: Arc<dyn Witness>,
     clock: Clock,
 }
@@ -104,11 +111,14 @@ impl People {
         let walls = Arc::new(Sessions::of(Kind::Wall, store, gateway, &master));
         sessions.forget(&access.session, clock.now())?;
         let devices = Seal::new(Kind::Device, gateway, &master);
+        let pseudonyms = Pseudonyms::new(&master);
         Ok(Self {
             sessions,
             walls,
             codes: Codes::default(),
             devices,
+            veil: Veil::new(&master),
+            pseudonyms,
             login,
             throttle: Mutex::default(),
             told: Mutex::default(),
@@ -132,7 +142,7 @@ impl People {
         let who = self.tries(&offer.login, from, device, now);
         let known = access.user(&offer.login).map(|user| format!("local:{}", user.login));
         if let Err(wait) = self.throttled(|throttle| throttle.begin(&who, now)) {
-            if self.is_news(&who, now) {
+            if self.is_news(from, now) {
                 self.tell(Event::Refused { login: known, from, why: "too_often" }).await?;
             }
             return Err(Denied::Later(wait));
@@ -184,12 +194,13 @@ impl People {
         act(&mut self.throttle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether it is worth a line that somebody has to wait: once a second for an account and address. Nothing was judged,
-    /// and whoever tries a thousand times a second must not fill the disk.
-    fn is_news(&self, who: &Tries, now: Timestamp) -> bool {
+    /// Whether it is worth a line that somebody has to wait: once a second for an address. Nothing was judged, and whoever
+    /// tries a thousand names a second must not fill the disk. Nor may it matter which names, or the time that a line
+    /// takes would tell who exists.
+    fn is_news(&self, from: IpAddr, now: Timestamp) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|_, at| at.as_secs() == now.as_secs());
-        told.insert(format!("{who:?}"), now).is_none()
+        told.insert(neighbourhood(from), now).is_none()
     }
 
     async fn tell(&self, event: Event) -> Result<(), Denied> {
@@ -202,13 +213,24 @@ impl People {
     /// When there is none.
     pub fn signed_in(&self, access: &Access, cookie: &str, used: Use) -> Result<(Principal, Live), Out> {
         let user = |login: &str| access.user(login.strip_prefix("local:")?);
-        let standing = |login: &str| {
-            let user = user(login)?;
-            Some(Standing::new(user.password.expose(), Grants::of(access, &user.roles).print()))
-        };
+        let standing = |login: &str| standing(access, login);
         let live = self.sessions.look(cookie, standing, &access.session, used, self.clock.now())?;
         let principal = user(&live.login).and_then(|user| Principal::user(access, &user.login));
         Ok((principal.ok_or(Out::SignedOut)?, live))
+    }
+
+    /// Whether somebody's session that began so (see [`Live::began_as`]) goes on, by the configuration in force.
+    ///
+    /// # Errors
+    /// When it cannot be known.
+    pub fn lives(&self, access: &Access, login: &str, began_as: &str) -> Result<bool, StoreError> {
+        let Some(standing) = standing(access, login) else { return Ok(false) };
+        self.sessions.lives(login, began_as, &standing, &access.session, self.clock.now())
+    }
+
+    /// What a site is told instead of somebody's login.
+    pub fn pseudonym(&self, site: &SiteId, login: &str) -> String {
+        self.pseudonyms.of(site, login)
     }
 
     /// Ends a session of somebody, or all of them.
@@ -319,6 +341,16 @@ impl People {
         self.end_all(&wall).await
     }
 
+    /// A place in a list, for somebody who sees that in part: it tells nothing of the rest. `None`: it cannot be written.
+    pub fn hidden_place(&self, place: &str) -> Option<String> {
+        self.veil.hide(place)
+    }
+
+    /// The place that was hidden so; `None`: it is none of ours.
+    pub fn shown_place(&self, hidden: &str) -> Option<String> {
+        self.veil.show(hidden)
+    }
+
     /// What a form carries.
     pub fn form_token(&self, of: &str) -> String {
         self.sessions.form_token(of)
@@ -338,6 +370,12 @@ pub fn bearer(access: &Access, token: &str, now: Timestamp) -> Option<Principal>
     let grants = Grants::of(access, &known.roles);
     let grants = grants.only(&[Permission::Search, Permission::View, Permission::Audit]);
     (!expired).then(|| Principal { login: format!("token:{}", known.name), groups: Vec::new(), grants })
+}
+
+/// What is configured for a person now.
+fn standing(access: &Access, login: &str) -> Option<Standing> {
+    let user = access.user(login.strip_prefix("local:")?)?;
+    Some(Standing::new(user.password.expose(), Grants::of(access, &user.roles).print()))
 }
 
 /// A wallboard has no password: its name stands for one.

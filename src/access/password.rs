@@ -2,6 +2,8 @@
 //!
 //! A hash takes about 20 MiB and a tenth of a second on purpose, so only a few are computed at once, a bounded number
 //! waits, and whoever comes then is told to come again: logging in can never take the gateway's memory or threads.
+//! Each is computed on a thread of its own, to which the system gives about a tenth of a processor that searches want
+//! too: however many log in, searches come first, and logins still get on.
 //! An unknown login takes the same way with the hash of somebody else, so that the time does not tell who exists.
 
 use std::fmt;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::secrets::sha256;
 use crate::config::access::{Access, User};
@@ -32,6 +34,10 @@ const MOST_WAITING: usize = 64;
 
 /// When to come again.
 const BUSY_FOR: Duration = Duration::from_secs(2);
+
+/// How much less urgent than everything else: 10 means a weight of 110 against 1,024.
+#[cfg(target_os = "linux")]
+const YIELDS: i32 = 10;
 
 /// The most common of those that are long enough.
 const COMMON: &[&str] = &[
@@ -108,14 +114,26 @@ impl Passwords {
     async fn matches(&self, hash: Secret, password: Secret) -> Result<bool, Refused> {
         let _waits = Waits::begin(&self.waiting)?;
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Refused::Busy(BUSY_FOR))?;
+        let (tell, told) = oneshot::channel();
         // The place is held by the work, which goes on when nobody waits for it any more.
         let work = move || {
+            yield_to_others();
             let fits = fits(&hash, &password);
             drop(place);
-            fits
+            // Whoever asked may have left.
+            let _ = tell.send(fits);
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Busy(BUSY_FOR))
+        // A thread that yields does so for the rest of its life, so it is none of the runtime's.
+        let begun = std::thread::Builder::new().name("password".to_owned()).spawn(work);
+        begun.map_err(|_| Refused::Busy(BUSY_FOR))?;
+        told.await.map_err(|_| Refused::Busy(BUSY_FOR))
     }
+}
+
+/// Makes this thread less urgent. Only on Linux is that a matter of one thread; where it is refused, it works all the same.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(YIELDS);
 }
 
 /// A seat among those who wait. Given back however the waiting ends.
@@ -272,5 +290,18 @@ mod tests {
         drop(held);
         let now = passwords.prove(offer("ana", "correct horse ana"), &access).await;
         assert_eq!(now, Ok(Proven { login: "ana".to_owned() }));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_judges_passwords_yields_and_nobody_else_does() {
+        let urgency = || rustix::process::getpriority_process(None).unwrap();
+        let before = urgency();
+        let judging = std::thread::spawn(move || {
+            yield_to_others();
+            urgency()
+        });
+        assert_eq!(judging.join().unwrap(), (before + YIELDS).min(19));
+        assert_eq!(urgency(), before);
     }
 }

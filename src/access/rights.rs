@@ -26,6 +26,11 @@ pub struct Principal {
 pub struct Grants(Vec<Grant>);
 
 impl Principal {
+    /// Somebody by their qualified login, as far as the configuration alone knows them: `local:` users.
+    pub fn of_login(access: &Access, login: &str) -> Option<Self> {
+        Self::user(access, login.strip_prefix("local:")?)
+    }
+
     /// A user of the configuration, by the login without `local:`.
     pub fn user(access: &Access, login: &str) -> Option<Self> {
         let user = access.user(login)?;

@@ -34,6 +34,10 @@ pub struct Record {
     pub credential: String,
     /// Print of the rights when it began.
     pub rights: String,
+    /// Digest of the id that its login gave; a session gets another id where rights change, and stays the same session.
+    /// Empty in records of earlier versions, whose id has not changed since.
+    #[serde(default)]
+    pub began_as: String,
 }
 
 /// The file cannot be used.
@@ -221,6 +225,23 @@ impl Store {
             };
             Ok(sessions.retain(|(login, _), text| login.starts_with("wall:") || lives(text))?)
         })
+    }
+
+    /// All sessions of a user, each with the digest of its id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn all(&self, login: &str) -> Result<Vec<(String, Record)>, StoreError> {
+        let found = |database: &Database| -> Result<Vec<(String, Record)>, redb::Error> {
+            let table = database.begin_read()?.open_table(SESSIONS)?;
+            let mut all = Vec::new();
+            for entry in table.range((login, "")..(login, "~"))? {
+                let (key, value) = entry?;
+                all.extend(serde_json::from_str(value.value()).ok().map(|record| (key.value().1.to_owned(), record)));
+            }
+            Ok(all)
+        };
+        self.with(found).map_err(|error| self.failed("read", error))
     }
 
     /// How many sessions a user has.

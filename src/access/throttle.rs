@@ -168,7 +168,7 @@ fn keys(who: &Tries) -> Vec<(Key, u32)> {
 }
 
 /// One household has a whole /64 of addresses of version 6.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(super) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) => {
             let [a, b, c, d, ..] = six.segments();

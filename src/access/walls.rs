@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::secrets::random_id;
+use super::throttle::neighbourhood;
 use crate::clock::Timestamp;
 use crate::config::access::SessionRules;
 
@@ -63,6 +64,7 @@ impl Codes {
             codes.remove(&code);
             return Some(Shown::Paired(cookie));
         }
+        let address = neighbourhood(address);
         let of_one = codes.values().filter(|waiting| waiting.address == address).count();
         if codes.len() >= MOST || of_one >= MOST_OF_ONE {
             return None;
@@ -135,5 +137,10 @@ mod tests {
         }
         assert_eq!(codes.show("one more", here, now), None);
         assert!(codes.show("one more", IpAddr::from([10, 0, 0, 2]), now).is_some(), "others are not kept out");
+        let all = (0..200_u16).filter(|n| {
+            let address = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, *n]);
+            codes.show(&format!("six {n}"), address, now).is_some()
+        });
+        assert_eq!(all.count(), MOST_OF_ONE, "a network of version 6 is one address");
     }
 }

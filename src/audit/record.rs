@@ -27,6 +27,10 @@ pub enum Action {
     OpenConsumed,
     /// It was refused, here or there.
     OpenRefused,
+    /// A site showed a good token that was never signed here.
+    OpenUnissued,
+    /// A site was told to end what was opened there, or could not be told.
+    OpenEnded,
     /// No account is linked for this person at this site.
     MapMissing,
     /// Keys changed.
@@ -51,6 +55,8 @@ impl Action {
             Self::OpenIssued => "open.issued",
             Self::OpenConsumed => "open.consumed",
             Self::OpenRefused => "open.refused",
+            Self::OpenUnissued => "open.unissued",
+            Self::OpenEnded => "open.ended",
             Self::MapMissing => "map.missing",
             Self::KeysChanged => "key.changed",
             Self::ConfigReload => "config.reload",
@@ -168,6 +174,17 @@ impl Record {
     /// Refused before anything about it could be believed.
     pub fn refused_unread(site: &SiteId, reason: &'static str) -> Self {
         Self { site: Some(site.clone()), ..Self::new(Action::OpenRefused, "unknown").result(reason) }
+    }
+
+    /// Signed with a key of the site, and not by us. Who it claims to be is not believed, so it stands in the detail.
+    pub fn unissued(opening: Opening<'_>, claimed: &str) -> Self {
+        Self::new(Action::OpenUnissued, "unknown").opening(opening).result("alarm").detail(claimed)
+    }
+
+    /// What `actor` opened at a site is to end: whether the site was told, and what it said.
+    pub fn ended(actor: &str, site: &SiteId, account: &str, told: bool, detail: &str) -> Self {
+        let record = Self::new(Action::OpenEnded, actor).result(if told { "sent" } else { "not delivered" });
+        Self { site: Some(site.clone()), account: Some(Text::short(account)), ..record.detail(detail) }
     }
 
     /// No rule gives this person an account at this site.

@@ -15,10 +15,12 @@ use crate::audit::ReadError;
 use crate::clock::{Clock, Deadline, Stopwatch};
 use crate::config::access::Permission;
 use crate::config::{Config, Environment, Site, Verifier};
+use crate::delegation::usable;
 use crate::domain::{ErrorCode, SiteError};
 use crate::federation::Slot;
 use crate::openings::former::{self, Former};
 use crate::openings::{Closed, Route, Way, direct, probe};
+use crate::serve::{OPENED, USED};
 use crate::sites::{Step, StepResult, View};
 
 /// Sites probed at a time; a thousand at once would measure us, not them.
@@ -70,7 +72,11 @@ pub(super) async fn check(args: CheckArgs, environment: Environment<'_>) -> Exit
             break;
         }
     }
-    finish(written, config, failed, warned)
+    let closed = stores(config);
+    match finish(written, config, failed, warned) {
+        Exit::Complete if closed > 0 => Exit::Partial,
+        exit => exit,
+    }
 }
 
 async fn steps(slot: &Arc<Slot>, patience: Duration) -> Vec<Step> {
@@ -109,7 +115,7 @@ async fn opening(app: &App, slot: &Slot, site: &Site, patience: Duration) -> Ste
         }
         Ok(Route::Direct(_)) => by_hash(slot),
         Err(closed @ Closed::NoVerifier) => {
-            StepResult::Ok(format!("{closed}; whether its own hash login is on is not known"))
+            StepResult::Ok(format!("none: {closed}; whether its own hash login is on is not known"))
         }
         Err(closed) => failed(&closed),
     };
@@ -137,7 +143,18 @@ async fn asked(app: &App, site: &Site, way: &Way, deadline: Deadline) -> Result<
     let question = probe::question(way, gateway, app.clock().now());
     let (url, signed) = question.map_err(|error| SiteError::new(ErrorCode::Unreachable, error.to_string()))?;
     let (status, body) = app.ask_verifier(site, &url, (probe::HEADER, &signed), deadline).await?;
-    Ok(probe::verdict(status, &body, way, gateway, app.clock().now()))
+    let ends = if site.delegation.revoke { ", is told of logouts" } else { "" };
+    Ok(match probe::verdict(status, &body, way, &app.config, app.clock().now()) {
+        StepResult::Ok(text) => StepResult::Ok(text + ends),
+        other => other,
+    })
+}
+
+/// The files that openings need, where anything can be opened: how many cannot be used.
+fn stores(config: &Config) -> usize {
+    let Some(folder) = config.gateway.state_dir.as_deref().filter(|_| config.access.has_login()) else { return 0 };
+    let broken = [USED, OPENED].iter().filter_map(|name| usable(&folder.join(name)).err());
+    broken.inspect(|error| out::say(format_args!("no console can be opened: {}", plain(&error.to_string())))).count()
 }
 
 /// As whom each configured user would be let in, where anybody would.

@@ -52,6 +52,15 @@ impl Drop for Folder {
 
 pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environment<'_>) -> Exit {
     let logs = args.log.start();
+    if !args.anonymous && !args.listen.is_loopback() && !args.listen.is_unspecified() {
+        // Browsers keep a login's cookies on https and on loopback only.
+        out::say(format_args!(
+            "the demo speaks plain http, so nobody can log in at {}; listen on 127.0.0.1, or add --anonymous to let \
+             everybody in without a login",
+            args.listen
+        ));
+        return Exit::Usage;
+    }
     let demo = match Demo::start_on(args.listen, args.port) {
         Ok(demo) => demo,
         Err(error) => {
@@ -59,7 +68,7 @@ pub(super) async fn demo(args: DemoArgs, program: &Path, environment: Environmen
             return Exit::Failed;
         }
     };
-    let made = args.login.then(Login::new).transpose();
+    let made = (!args.anonymous).then(Login::new).transpose();
     let made = made.and_then(|login| Ok((configuration(&demo, &args, login.as_ref())?, login)));
     let (folder, login) = match made {
         Ok(made) => made,
@@ -98,8 +107,8 @@ fn gateway_yaml(args: &DemoArgs) -> String {
     // Of all addresses, loopback is the one that browsers here have; a container's ports are published on it.
     let near = if args.listen.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { args.listen };
     let host = SocketAddr::from((near, args.port));
-    let anonymous = !args.listen.is_loopback() && !args.login;
-    let state = if args.login { "  state_dir: state\n" } else { "" };
+    let anonymous = !args.listen.is_loopback() && args.anonymous;
+    let state = if args.anonymous { "" } else { "  state_dir: state\n" };
     format!(
         "gateway:\n  id: demo\n  listen: \"{listen}\"\n  public_url: http://{host}/\n  allow_anonymous: {anonymous}\n{state}"
     )
@@ -128,6 +137,7 @@ fn greeting(demo: &Demo, url: &str, config: &Path, program: &Path, login: Option
         // Printed on purpose: they are new, and end with the demo.
         let (password, token) = (password.expose(), token.expose());
         let _ = write!(text, "\nLog in at {url}login as {} with the password {password}\n", Login::USER);
+        let _ = writeln!(text, "(Both go with the demo. With --anonymous nobody has to log in.)");
         bearer = format!("-H 'Authorization: Bearer {token}' ");
     }
     let ask = format!("{} search --config {}", program.display(), config.display());

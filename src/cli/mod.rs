@@ -171,9 +171,9 @@ struct DemoArgs {
     /// Where all of them listen. In a container: 0.0.0.0, with its ports published on the host's loopback only.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     listen: IpAddr,
-    /// Ask for a login: a user with a new password and an API token, which are printed.
+    /// Let everybody in who reaches it. Without this it asks for the login that it prints, new at each start.
     #[arg(long)]
-    login: bool,
+    anonymous: bool,
     #[command(flatten)]
     log: LogArgs,
 }

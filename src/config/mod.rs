@@ -78,7 +78,12 @@ impl Config {
     /// Sites that browsers reach under the gateway's own host name, so that cookies of the one go to the other.
     /// [`load`] refuses them where `gateway.public_url` is said; where it is not, nothing may be served there at all.
     pub fn under_own_host(&self) -> impl Iterator<Item = &Site> {
-        self.sites.iter().filter(|site| check::same_host(&site.public_url, &self.gateway.public_url))
+        self.sites.iter().filter(|site| self.is_under_own_host(site))
+    }
+
+    /// Whether this is one of them.
+    pub fn is_under_own_host(&self, site: &Site) -> bool {
+        check::same_host(&site.public_url, &self.gateway.public_url)
     }
 }
 
@@ -238,6 +243,20 @@ pub struct Delegation {
     pub accounts: Vec<AccountRule>,
     /// Accounts that are never opened, compared case- and accent-folded.
     pub never: Vec<String>,
+    /// What the site is told of who the person is.
+    pub actor: Actor,
+    /// The verifier is told when a person's sessions there are to end.
+    pub revoke: bool,
+}
+
+/// What a site is told of who the person is at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Actor {
+    /// Their qualified login.
+    #[default]
+    Login,
+    /// A stable text of this site that names nobody.
+    Opaque,
 }
 
 /// Who takes a token at a site.

@@ -30,5 +30,5 @@ pub use pandora::{PandoraLogin, PandoraRefusal, pandora_login, secret_mark, stro
 pub use push::{Call, push};
 pub use token::{MintError, NewToken, mint, random_number, state_hash};
 pub use used::{Use, UsedTokens};
-pub use used_embedded::{Embedded, StoreError};
+pub use used_embedded::{Embedded, StoreError, usable};
 pub use verify::{Opened, Policy, Refusal, Verifier, mc_token};

@@ -20,4 +20,9 @@ pub enum Use {
 pub trait UsedTokens: Send + Sync {
     /// Uses up the number `jti` of a token for `site` that expires at `exp` (seconds since 1970).
     fn consume<'a>(&'a self, site: &'a str, jti: &'a str, exp: u64, now: Timestamp) -> BoxFuture<'a, Use>;
+
+    /// Whether it did not work when it was last tried.
+    fn is_failing(&self) -> bool {
+        false
+    }
 }

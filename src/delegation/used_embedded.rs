@@ -6,11 +6,13 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use futures_util::future::BoxFuture;
 use redb::backends::FileBackend;
-use redb::{Database, ReadableTable as _, TableDefinition};
+use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableTable as _, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 
 use super::used::{Use, UsedTokens};
@@ -51,6 +53,7 @@ struct Asked {
 pub struct Embedded {
     asked: mpsc::Sender<Asked>,
     ended: oneshot::Receiver<()>,
+    failing: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Embedded {
@@ -65,11 +68,28 @@ impl Embedded {
     /// # Errors
     /// Another process has it, it is damaged, or the disk refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |reason: String| StoreError { path: path.display().to_string(), reason };
-        let mut database = Some(database(path).map_err(|error| failed(error.to_string()))?);
+        let opened = database(path).map_err(|error| failed(path, error))?;
+        Self::serving(path, Some(opened))
+    }
+
+    /// The same for a gateway that has more to do than openings: while it cannot be opened nothing is accepted, and it is
+    /// tried again with each number.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn open_whenever(path: &Path) -> Result<Self, StoreError> {
+        let opened = database(path).map_err(|error| failed(path, error));
+        if let Err(error) = &opened {
+            tracing::error!("{error}; until it can, sites that ask about openings get no answer");
+        }
+        Self::serving(path, opened.ok())
+    }
+
+    fn serving(path: &Path, mut database: Option<Database>) -> Result<Self, StoreError> {
+        let failing = Arc::new(AtomicBool::new(database.is_none()));
         let (asked, mut waiting) = mpsc::channel::<Asked>(WAITING);
         let (end, ended) = oneshot::channel();
-        let path = path.to_owned();
+        let (kept_at, is_failing) = (path.to_owned(), Arc::clone(&failing));
         let serve = move || {
             while let Some(first) = waiting.blocking_recv() {
                 let mut batch = vec![first];
@@ -78,16 +98,13 @@ impl Embedded {
                 {
                     batch.push(next);
                 }
-                answer(&mut database, &path, batch);
+                answer(&mut database, &kept_at, &is_failing, batch);
             }
             drop(database);
             let _ = end.send(());
         };
-        thread::Builder::new()
-            .name("used-tokens".to_owned())
-            .spawn(serve)
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { asked, ended })
+        thread::Builder::new().name("used-tokens".to_owned()).spawn(serve).map_err(|error| failed(path, error))?;
+        Ok(Self { asked, ended, failing })
     }
 
     /// Waits until the file is closed.
@@ -109,16 +126,43 @@ impl UsedTokens for Embedded {
             hears.await.unwrap_or(Use::Unavailable)
         })
     }
+
+    fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a store at `path` could be used, as far as that is known without changing it. One that is not there can be
+/// made, and one that a running gateway holds is in use.
+///
+/// # Errors
+/// It is damaged, or not ours to write.
+pub fn usable(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(path, error)),
+        Ok(_) => {}
+    }
+    match ReadOnlyDatabase::open(path) {
+        // A file that was not closed is mended when it is opened to write.
+        Ok(_) | Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::RepairAborted) => Ok(()),
+        Err(error) => Err(failed(path, error)),
+    }
+}
+
+fn failed(path: &Path, reason: impl std::fmt::Display) -> StoreError {
+    StoreError { path: path.display().to_string(), reason: reason.to_string() }
 }
 
 /// One commit for all of them. After a failure the file is opened anew for the next ones.
-fn answer(database_kept: &mut Option<Database>, path: &Path, batch: Vec<Asked>) {
+fn answer(database_kept: &mut Option<Database>, path: &Path, failing: &AtomicBool, batch: Vec<Asked>) {
     let opened = database_kept.take().map_or_else(|| database(path), Ok);
     let decided = opened.and_then(|database| {
         let decided = decide(&database, &batch)?;
         *database_kept = Some(database);
         Ok(decided)
     });
+    failing.store(decided.is_err(), Ordering::Relaxed);
     match decided {
         Ok(uses) => batch.into_iter().zip(uses).for_each(|(asked, found)| tell(asked, found)),
         Err(error) => {

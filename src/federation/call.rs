@@ -12,7 +12,7 @@ use super::cursor::Place;
 use super::found::{FoundCache, Sought};
 use super::memory::{Held, Waiter};
 use super::slot::{Look, Slot, Wanted};
-use super::snapshot::told_to;
+use super::snapshot::{failure_told_to, told_to};
 use super::{Question, Row};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{Contribution, Failure, Outcome, Query, SiteError, SiteId, StatusCounts};
@@ -341,7 +341,7 @@ impl Call {
             age: held.map(|held| held.as_of.until(self.clock.now())),
             alerts_as_of: held.and(due.alerts_as_of),
             took: self.watch.elapsed(),
-            failure: due.failure.clone(),
+            failure: due.failure.clone().map(|failure| failure_told_to(&self.visible, failure)),
             warnings: held.map(|held| told_to(&self.visible, &held.warnings)).unwrap_or_default(),
             lost: held.map_or(0, |held| held.inventory.complaints().rows).min(most),
         }

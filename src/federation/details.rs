@@ -20,7 +20,7 @@ use super::call::{Asked, Call};
 use super::happenings::{EventPage, EventPlace, walk};
 use super::memory::Held;
 use super::values::{Key, Values};
-use super::{Question, Slot, View, Wanted};
+use super::{Question, Slot, View, Wanted, failure_told_to};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
 use crate::domain::{Agent, Contribution, ErrorCode, Failure, Outcome, Query, SiteError};
 use crate::inventory::{Inventory, Order, Visible};
@@ -106,7 +106,9 @@ impl View {
         let (found, held, row) = self.agent(site, agent, viewable, patience).await?;
         let at = self.clock.now();
         let (read, told) = match found.live() {
-            Err(error) => (at, Told { end: Some(Err(error.clone())), events: Some(failed(error)), ..Told::default() }),
+            Err(error) => {
+                (at, Told { end: Some(Err(error.clone())), events: Some(EventPage::failed(error)), ..Told::default() })
+            }
             Ok(site) => {
                 let reading =
                     self.details.reading(site, agent, &held.inventory, found.slot.plan().policy.timeout, self.clock);
@@ -114,7 +116,8 @@ impl View {
             }
         };
         let Detail { modules, unread, cut } = told.detail(agent, &held.inventory);
-        let events = told.events.unwrap_or_else(|| failed(late()));
+        let events = told.events.unwrap_or_else(|| EventPage::failed(late()));
+        let events = if self.is_whole(site, viewable) { events } else { events.in_part(RECENT) };
         Ok(AgentDetail { agent: row, outcome: found.outcome, as_of: held.as_of, read, modules, unread, cut, events })
     }
 
@@ -162,7 +165,7 @@ impl View {
             Some(agent) => self.agent(site, agent, viewable, patience).await?.0,
             None => self.find(site, patience, |_| true).await?,
         };
-        let all = *viewable == Visible::All && **visible == Visible::All;
+        let all = self.is_whole(site, viewable);
         if found.held.is_none() && !all {
             return Err(Missing::Unknown(Box::new(found.outcome)));
         }
@@ -176,9 +179,10 @@ impl View {
             (None, of) => all || of.is_some_and(seen),
         };
         let page = match found.live() {
-            Err(error) => EventPage { next: after, ..failed(error) },
+            Err(error) => EventPage { next: after, ..EventPage::failed(error) },
             Ok(site) => walk(site.as_ref(), after, limit, wanted, found.deadline).await,
         };
+        let page = if all { page } else { page.in_part(limit) };
         Ok(SiteEvents { page, outcome: found.outcome, inventory })
     }
 
@@ -224,7 +228,8 @@ impl View {
             watch: Stopwatch::start(),
         };
         let (outcome, look) = call.knowing(enough).await;
-        Ok(Found { slot: Arc::clone(slot), outcome, held: look.held, failure: look.failure, deadline })
+        let failure = look.failure.map(|failure| failure_told_to(visible, failure));
+        Ok(Found { slot: Arc::clone(slot), outcome, held: look.held, failure, deadline })
     }
 }
 
@@ -242,10 +247,6 @@ impl Found {
 
 pub(super) fn late() -> SiteError {
     SiteError::new(ErrorCode::Timeout, "it did not come in time").remedy("allow more time, or ask again in a moment")
-}
-
-fn failed(error: SiteError) -> EventPage {
-    EventPage { error: Some(error), ..EventPage::default() }
 }
 
 /// Readings, by adapter and agent.

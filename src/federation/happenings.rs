@@ -64,6 +64,31 @@ pub struct EventPage {
     pub error: Option<SiteError>,
 }
 
+impl EventPage {
+    /// Without an event, for this reason.
+    pub(super) fn failed(error: SiteError) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    /// For somebody who may not see all events of the site: whether and when there are others shows neither in where it
+    /// ends nor in whether it goes on. A page with `limit` events ends with the last of them, and is never the last.
+    #[must_use]
+    pub fn in_part(mut self, limit: usize) -> Self {
+        match self.events.last().filter(|_| self.events.len() == limit) {
+            Some(last) => {
+                let offset = self.next.map_or(0, |place| place.offset);
+                self.next = Some(EventPlace { second: last.at.as_secs(), id: last.id, offset });
+                self.back_to = Some(last.at);
+            }
+            None => {
+                let minute = |at: Timestamp| Timestamp::from_secs(at.as_secs().div_euclid(60).saturating_add(1) * 60);
+                self.back_to = self.back_to.map(minute);
+            }
+        }
+        self
+    }
+}
+
 /// The next `limit` events behind `after` that are wanted.
 pub(super) async fn walk(
     site: &dyn Site,

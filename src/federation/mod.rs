@@ -42,7 +42,7 @@ pub use memory::{Held, Recalled, Waiter};
 pub use merge::{Merge, Report, Row};
 pub use policy::{FIRST_LIFE, History, Policy, Urgency};
 pub use slot::{Look, Plan, Slot, Wanted};
-pub use snapshot::{Snapshot, told_to};
+pub use snapshot::{Snapshot, failure_told_to, told_to};
 pub use tally::ReadTally;
 
 use self::call::{Asked, Call};
@@ -154,6 +154,12 @@ impl View {
     /// What it shows of one site.
     pub fn seat(&self, id: &str) -> Option<(&Arc<Slot>, &Arc<Visible>)> {
         self.seats.iter().find(|(slot, _)| slot.plan().id.as_str() == id).map(|(slot, visible)| (slot, visible))
+    }
+
+    /// Whether every agent of a site is in it, and among those that are `viewable`.
+    pub fn is_whole(&self, site: &str, viewable: &Visible) -> bool {
+        let shown = self.seat(site).is_some_and(|(_, visible)| **visible == Visible::All);
+        shown && *viewable == Visible::All
     }
 
     /// Asks all sites at once: one answer for each.

@@ -90,8 +90,23 @@ impl Call {
     }
 }
 
+fn resting_for(code: ErrorCode) -> String {
+    format!("not asked again yet, because of {code}")
+}
+
+/// The same for somebody who may not know how large a site is.
+pub(super) fn without_size(error: SiteError) -> SiteError {
+    let resting = resting_for(ErrorCode::TooLarge);
+    let message = match error.code {
+        ErrorCode::TooLarge => "its answer is larger than may be read".to_owned(),
+        ErrorCode::Backoff if error.message.contains(&resting) => resting,
+        _ => return error,
+    };
+    SiteError::new(error.code, message).remedy("whoever runs the gateway sees more")
+}
+
 /// A site that failed a moment ago and is left alone for now: its own reason stays in the sentence.
 fn resting(error: &SiteError) -> SiteError {
-    let message = format!("not asked again yet, because of {}: {}", error.code, error.message);
+    let message = format!("{}: {}", resting_for(error.code), error.message);
     SiteError { remedy: error.remedy.clone(), ..SiteError::new(ErrorCode::Backoff, message) }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::alerts::AlertsLook;
 use super::memory::State;
 use super::policy::{Policy, Rest, Urgency};
+use super::reasons::without_size;
 use super::slot::{Slot, Wanted};
 use super::tally::ReadTally;
 use crate::clock::{Stopwatch, Timestamp};
@@ -98,6 +99,14 @@ pub fn told_to(visible: &Visible, warnings: &[String]) -> Vec<String> {
         Visible::Groups(_) if warnings.is_empty() => Vec::new(),
         Visible::Groups(_) => vec![NEUTRAL.to_owned()],
     }
+}
+
+/// What somebody is told of why a site failed. One that is too large says how large, which is not for everybody.
+pub fn failure_told_to(visible: &Visible, mut failure: Failure) -> Failure {
+    if !matches!(visible, Visible::All) {
+        failure.error = without_size(failure.error);
+    }
+    failure
 }
 
 /// Names nothing.

@@ -111,15 +111,24 @@ async fn happenings(
     let parameters = Parameters::read(query, &["limit", "cursor", "deadline"])?;
     let patience = parameters.patience(&viewer.app.config.gateway)?;
     let limit = parameters.limit(Form::Json)?;
-    let after = parameters.get("cursor").map(|text| text.parse::<EventPlace>()).transpose();
-    let after = after.map_err(|()| {
+    let viewable = viewer.agents_for(Permission::View, site)?;
+    let whole = viewer.view.is_whole(site, &viewable);
+    let place = |text: &str| {
+        let place = if whole { Some(text.to_owned()) } else { viewer.shown_place(text) };
+        place.and_then(|place| place.parse::<EventPlace>().ok())
+    };
+    let not_ours = || {
         Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", "`cursor` is not what the last page gave")
             .remedy("write `next_cursor` of the last page; or begin again without it")
-    })?;
-    let viewable = viewer.agents_for(Permission::View, site)?;
+    };
+    let after = parameters.get("cursor").map(|text| place(text).ok_or_else(not_ours)).transpose()?;
     let found = viewer.view.events(site, agent, &viewable, (after, limit), patience).await;
     let found = found.map_err(|missing| missed(&missing, site, agent.unwrap_or(""), ""))?;
-    Ok(json(&wire::events(&found, now, watch.elapsed())))
+    let mut record = wire::events(&found, now, watch.elapsed());
+    if !whole {
+        record.next_cursor = record.next_cursor.and_then(|place| viewer.hidden_place(&place));
+    }
+    Ok(json(&record))
 }
 
 fn missed(missing: &Missing, site: &str, agent: &str, module: &str) -> Problem {

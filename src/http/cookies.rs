@@ -91,10 +91,17 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, proxies: &[IpNet])
     let mut address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip().to_canonical());
     let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     for told in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        let Some(told) = told.trim().parse::<IpAddr>().ok().filter(|_| ours(&address)) else { break };
+        let Some(told) = address_of(told.trim()).filter(|_| ours(&address)) else { break };
         address = told.to_canonical();
     }
     address
+}
+
+/// An address, with or without the port that some proxies add.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let plain = text.trim_start_matches('[').trim_end_matches(']');
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+    plain.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -133,7 +140,12 @@ mod tests {
             ("::ffff:10.0.0.1", "5.6.7.8", "5.6.7.8"),
             ("10.0.0.1", "9.9.9.9, 5.6.7.8", "5.6.7.8"),
             ("10.0.0.1", "9.9.9.9, 5.6.7.8, 10.0.0.2", "5.6.7.8"),
+            ("10.0.0.1", "5.6.7.8:4711", "5.6.7.8"),
+            ("10.0.0.1", "[2001:db8::1]:4711, 10.0.0.2:80", "2001:db8::1"),
+            ("10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
             ("10.0.0.1", "rubbish", "10.0.0.1"),
+            ("10.0.0.1", "5.6.7.8 9.9.9.9", "10.0.0.1"),
+            ("10.0.0.1", "5.6.7.8,", "10.0.0.1"),
             ("10.0.0.1", "5.6.7.8, rubbish", "10.0.0.1"),
         ] {
             let address = client(peer(from), &headers(&[(FORWARDED_FOR, told)]), &proxies);

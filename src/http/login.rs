@@ -1,4 +1,4 @@
-//! Logging in and out, as plain forms without a script.
+//! Logging in and out, as plain forms without a script (`pages/people.rs`).
 //!
 //! The form of a login is bound to the browser it was made for, so that nobody can log somebody else's browser in as
 //! themselves. After the login only a path of ours is gone to, never an address. Whatever was wrong, the answer is the
@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::Shared;
 use super::cookies::{self, BEFORE, DEVICE, Peer};
 use super::doors::Identity;
+use super::leaving;
+use super::pages;
 use super::problem::Problem;
+use super::viewer::Viewer;
 use crate::access::password::Offer;
 use crate::access::secrets::random_id;
 use crate::access::sessions::Live;
@@ -32,16 +35,6 @@ const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer paths are not gone to.
 const MOST_NEXT: usize = 512;
-
-/// For these pages only: forms to ourselves, and their own style.
-pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-+l1H8Y6yVnsThHlqmg7c/v2Hq5B9t/cWgcjVtxiFpDI='; base-uri 'none'; form-action 'self'; \
-     frame-ancestors 'none'",
-);
-
-pub(super) const STYLE: &str = "body{font:1rem system-ui;max-width:22rem;margin:15vh auto;padding:0 1rem}\
-label{display:block;margin:1rem 0}input{display:block;width:100%;font:inherit;padding:.4rem;box-sizing:border-box}\
-button{font:inherit;padding:.4rem 1rem;margin:0 .5rem .5rem 0}[role=alert]{color:#b00020}";
 
 /// Where a window is led that has to log in first.
 pub(super) fn address(gateway: &Gateway, wanted: &Uri) -> String {
@@ -112,19 +105,19 @@ pub(super) fn people(shared: &Shared) -> Result<(Arc<People>, Arc<App>), Problem
 
 /// `GET /login`
 pub(super) async fn show(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let (people, _) = people(&shared)?;
+    let (people, app) = people(&shared)?;
     let mut query = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
     let next = query.find(|(name, _)| name == "next").map(|(_, next)| next.into_owned()).unwrap_or_default();
-    form(&people, &headers, &next, StatusCode::OK, None)
+    form((&people, &app), &headers, &next, StatusCode::OK, "")
 }
 
 /// The page with the form, bound to this browser.
 fn form(
-    people: &People,
+    (people, app): (&People, &App),
     headers: &HeaderMap,
     next: &str,
     status: StatusCode,
-    said: Option<&str>,
+    said: &str,
 ) -> Result<Response, Problem> {
     let known = cookies::cookie(headers, BEFORE).filter(|id| id.len() == 32).map(str::to_owned);
     let id = match known {
@@ -132,17 +125,7 @@ fn form(
         None => random_id().map_err(|_| broken())?,
     };
     let next = Some(next).filter(|next| is_path(next)).unwrap_or("");
-    let said = said.map_or_else(String::new, |said| format!("<p role=\"alert\">{}</p>", escaped(said)));
-    let body = format!(
-        "<h1>Log in</h1>{said}<form method=\"post\" action=\"login\">\
-         <input type=\"hidden\" name=\"form\" value=\"{}\"><input type=\"hidden\" name=\"next\" value=\"{}\">\
-         <label>Name <input name=\"login\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus></label>\
-         <label>Password <input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
-         <button>Log in</button></form>",
-        people.form_token(&before(&id)),
-        escaped(next),
-    );
-    let mut response = (status, page("Log in", &body)).into_response();
+    let mut response = pages::log_in(app, status, &people.form_token(&before(&id)), next, said);
     response.headers_mut().append(header::SET_COOKIE, cookies::before(&id));
     Ok(response)
 }
@@ -163,7 +146,7 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) 
     let bound = cookies::cookie(&headers, BEFORE).is_some_and(|id| people.form_fits(&before(id), form.get("form")));
     if !bound {
         let said = "This form was too old, or cookies are off. Please try again.";
-        return self::form(&people, &headers, next, StatusCode::FORBIDDEN, Some(said));
+        return self::form((&people, &app), &headers, next, StatusCode::FORBIDDEN, said);
     }
     let from = cookies::client(peer, &headers, &app.config.gateway.trusted_proxies);
     let offer = Offer { login: form.get("login").to_owned(), password: Secret::new(form.get("password")) };
@@ -172,7 +155,8 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) 
         Ok(welcome) => {
             if let Some(earlier) = before_this {
                 // Its cookie is replaced, so nobody would ever end it.
-                leave(&people, earlier, false).await?;
+                leave(&people, earlier.clone(), false).await?;
+                leaving::leave(&shared.gateway, &app, &earlier, false).await;
             }
             let to = onward(&app.config.gateway, next);
             let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
@@ -183,12 +167,12 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) 
         }
         Err(Denied::Wrong) => {
             let said = "Name or password is wrong.";
-            self::form(&people, &headers, next, StatusCode::UNAUTHORIZED, Some(said))
+            self::form((&people, &app), &headers, next, StatusCode::UNAUTHORIZED, said)
         }
         Err(Denied::Later(wait)) => {
             let seconds = wait.as_secs().max(1);
             let said = format!("Too many tries. Please try again in {seconds} s.");
-            let answer = self::form(&people, &headers, next, StatusCode::TOO_MANY_REQUESTS, Some(&said));
+            let answer = self::form((&people, &app), &headers, next, StatusCode::TOO_MANY_REQUESTS, &said);
             answer.map(|mut response| {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
                 response
@@ -203,17 +187,15 @@ pub(super) async fn log_in(State(shared): State<Arc<Shared>>, request: Request) 
 }
 
 /// `GET /logout`
-pub(super) async fn show_out(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let (people, _) = people(&shared)?;
+pub(super) async fn show_out(
+    State(shared): State<Arc<Shared>>,
+    viewer: Viewer,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (_, app) = people(&shared)?;
     let live = live(&request)?;
-    let body = format!(
-        "<h1>Log out</h1><p>{}</p><form method=\"post\" action=\"logout\">\
-         <input type=\"hidden\" name=\"form\" value=\"{}\"><button>Log out</button>\
-         <button name=\"everywhere\" value=\"1\">Log out everywhere</button></form>",
-        escaped(&live.login),
-        people.form_token(&live.id),
-    );
-    Ok(page("Log out", &body))
+    let consoles = leaving::open_still(&shared.gateway, &app, &live).await;
+    Ok(pages::log_out(&viewer, &consoles))
 }
 
 /// `POST /logout`
@@ -225,10 +207,15 @@ pub(super) async fn log_out(State(shared): State<Arc<Shared>>, request: Request)
         let sentence = "this form is not of this session";
         return Err(Problem::new(StatusCode::FORBIDDEN, "no_form_token", sentence).remedy("open /logout again"));
     }
-    leave(&people, live, form.get("everywhere") == "1").await?;
+    let everywhere = form.get("everywhere") == "1";
+    leave(&people, live.clone(), everywhere).await?;
+    let consoles = leaving::leave(&shared.gateway, &app, &live, everywhere).await;
     let to = format!("{}login", app.config.gateway.public_url.path());
-    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to.as_str())], [(header::SET_COOKIE, cookies::no_session())])
-        .into_response())
+    let out = [(header::SET_COOKIE, cookies::no_session())];
+    if consoles.is_empty() {
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to.as_str())], out).into_response());
+    }
+    Ok((out, pages::logged_out(&app, &consoles, &to)).into_response())
 }
 
 /// Ends sessions. It is done to its end even when the browser does not wait for it: else it would be recorded only.
@@ -263,19 +250,6 @@ pub(super) fn unrecorded() -> Problem {
 pub(super) fn broken() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sessions_broken", "nobody can log in or out now")
         .remedy("see the gateway's log")
-}
-
-pub(super) fn page(title: &str, body: &str) -> Response {
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · metaconsole</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>{body}</body></html>\n"
-    );
-    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
-}
-
-/// Text for a page.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -319,20 +293,5 @@ mod tests {
         let read = Form::read(request.body(body).unwrap());
         let read = tokio::time::timeout(3 * FORM_PATIENCE, read).await.expect("it is waited for");
         assert_eq!(read.err().map(|problem| problem.status()), Some(StatusCode::REQUEST_TIMEOUT));
-    }
-
-    #[test]
-    fn the_style_is_the_one_that_the_policy_lets_in() {
-        use std::fmt::Write as _;
-        let digest = crate::access::secrets::sha256(STYLE);
-        let mut bits = String::new();
-        for byte in digest {
-            write!(bits, "{byte:08b}").unwrap();
-        }
-        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let six =
-            |bits: &[u8]| usize::from_str_radix(&format!("{:0<6}", std::str::from_utf8(bits).unwrap()), 2).unwrap();
-        let text: String = bits.as_bytes().chunks(6).map(|bits| char::from(letters[six(bits)])).collect();
-        assert!(POLICY.to_str().unwrap().contains(&format!("'sha256-{text}='")), "sha256-{text}=");
     }
 }

@@ -17,6 +17,7 @@ use crate::access::rights::Principal;
 use crate::config::access::Permission;
 use crate::domain::SiteId;
 use crate::inventory::Visible;
+use crate::openings::Route;
 
 #[derive(Debug, Serialize)]
 struct Me {
@@ -31,14 +32,17 @@ struct Me {
 
 /// A site as this viewer has it.
 #[derive(Debug, Serialize)]
-struct Seen {
-    id: SiteId,
-    may: Vec<&'static str>,
+pub(super) struct Seen {
+    pub(super) id: SiteId,
+    pub(super) may: Vec<&'static str>,
     /// Agents of these groups only; `null`: all.
-    groups: Option<BTreeSet<String>>,
-    opening: &'static str,
+    pub(super) groups: Option<BTreeSet<String>>,
+    pub(super) opening: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<String>,
+    pub(super) account: Option<String>,
+    /// Why the console is `closed`, as a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
 }
 
 /// `GET /api/v1/me`
@@ -62,7 +66,8 @@ pub(super) async fn me(
     }))
 }
 
-fn sites(viewer: &Viewer, principal: Option<&Principal>) -> Vec<Seen> {
+/// Each site that the viewer sees.
+pub(super) fn sites(viewer: &Viewer, principal: Option<&Principal>) -> Vec<Seen> {
     let seen = |slot: &Arc<crate::federation::Slot>| {
         let plan = slot.plan();
         let groups = viewer.view.seat(plan.id.as_str()).and_then(|(_, visible)| match visible.as_ref() {
@@ -73,19 +78,26 @@ fn sites(viewer: &Viewer, principal: Option<&Principal>) -> Vec<Seen> {
             Some(principal) => principal.grants.permissions(&plan.id, &plan.tags),
             None => vec![Permission::Search, Permission::View],
         };
-        let (opening, account) = as_whom(viewer, principal, &plan.id, may.contains(&Permission::Open));
-        Seen { id: plan.id.clone(), may: may.into_iter().map(Permission::as_str).collect(), groups, opening, account }
+        let (opening, account, reason) = as_whom(viewer, principal, &plan.id, may.contains(&Permission::Open));
+        let may = may.into_iter().map(Permission::as_str).collect();
+        Seen { id: plan.id.clone(), may, groups, opening, account, reason }
     };
     viewer.view.slots().map(seen).collect()
 }
 
-fn as_whom(viewer: &Viewer, who: Option<&Principal>, site: &SiteId, may: bool) -> (&'static str, Option<String>) {
+/// What a click would do: a word, the account, and why it would not work.
+type Click = (&'static str, Option<String>, Option<&'static str>);
+
+fn as_whom(viewer: &Viewer, who: Option<&Principal>, site: &SiteId, may: bool) -> Click {
     let site = viewer.app.config.sites.iter().find(|configured| configured.id == *site);
-    let Some((site, who)) = site.zip(who) else { return ("log_in_there", None) };
+    let Some((site, who)) = site.zip(who) else { return ("log_in_there", None, None) };
     match opening(&site.delegation, who) {
-        Opening::LogInThere => ("log_in_there", None),
-        _ if !may => ("not_granted", None),
-        Opening::NoAccount => ("no_account", None),
-        Opening::As(account) => ("as", Some(account)),
+        Opening::LogInThere => ("log_in_there", None, None),
+        _ if !may => ("not_granted", None, None),
+        Opening::NoAccount => ("no_account", None, None),
+        Opening::As(account) => match Route::closed(&viewer.app.config, site) {
+            None => ("as", Some(account), None),
+            Some(closed) => ("closed", None, Some(closed.code())),
+        },
     }
 }

@@ -184,6 +184,24 @@ const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "metaconsole_openings_failing",
+        kind: "gauge",
+        help: "1 while what was opened or used up cannot be written down: no console is opened.",
+        write: |from, to| to.sample("", &[], u8::from(from.shared.gateway.openings.is_failing())),
+    },
+    Family {
+        name: "metaconsole_openings_unissued_total",
+        kind: "counter",
+        help: "Good tokens that sites asked about and that were never signed here: an alarm.",
+        write: |from, to| to.sample("", &[], from.shared.gateway.openings.unissued()),
+    },
+    Family {
+        name: "metaconsole_openings_ends_lost_total",
+        kind: "counter",
+        help: "Ends of sessions that a site could not be told.",
+        write: |from, to| to.sample("", &[], from.shared.gateway.openings.undelivered()),
+    },
+    Family {
         name: "metaconsole_site_state",
         kind: "gauge",
         help: "1 for the state a site is in, 0 for the others.",

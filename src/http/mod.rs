@@ -14,6 +14,7 @@ mod edge;
 mod export;
 mod gate;
 mod health;
+mod leaving;
 mod login;
 mod me;
 mod metrics;
@@ -46,6 +47,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate};
 use tower_http::compression::{CompressionLayer, DefaultPredicate};
 
 pub use self::cookies::Peer;
+pub use self::leaving::tell;
 use self::metrics::Tally;
 use self::problem::Problem;
 use crate::access::People;
@@ -102,6 +104,7 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/pulse", get(sites::pulse))
         .route("/api/v1/me", get(me::me))
         .route("/api/v1/delegation/verify", post(delegation::verify))
+        .route("/api/v1/delegation/status", post(delegation::status))
         .route("/open/{site}", get(open::show).post(open::begin))
         .route("/open/{site}/finish", get(open::back).post(open::finish))
         .route("/assets/open.js", get(open_pages::script))

@@ -10,9 +10,9 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::login::{Form, escaped};
+use super::login::Form;
 use super::open_direct as direct;
-use super::open_pages as pages;
+use super::open_pages::{self as pages, escaped};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::viewer::Viewer;
@@ -20,8 +20,8 @@ use super::{Gateway, Shared};
 use crate::access::accounts::{Opening, opening};
 use crate::access::rights::Principal;
 use crate::access::sessions::Live;
-use crate::config;
 use crate::config::access::Permission;
+use crate::config::{self, Actor};
 use crate::delegation::Amr;
 use crate::federation::{Slot, Wanted as Read};
 use crate::openings::{Closed, Gone, Granted, NotIssued, NotNow, Route, Wanted, Way, is_number, landing, view};
@@ -361,7 +361,14 @@ async fn issue(
     let Ok(path) = path else { return refused(asker, gateway, Case::Closed(Closed::Path), wanted).await };
     let amr = if wanted.login.starts_with("local:") { Amr::Pwd } else { Amr::Ext };
     let id = asker.viewer.app.config.gateway.id.clone();
-    let granted = Granted { gateway: id, key: way.key().clone(), wanted, amr, path, state: state.to_owned() };
+    let (who, live) = asker.live()?;
+    let actor = match (asker.site.delegation.actor, &gateway.people) {
+        (Actor::Login, _) => who.login.clone(),
+        (Actor::Opaque, Some(people)) => people.pseudonym(&asker.site.id, &who.login),
+        (Actor::Opaque, None) => return Err(broken()),
+    };
+    let (session, key, state) = (live.began_as.clone(), way.key().clone(), state.to_owned());
+    let granted = Granted { gateway: id, key, wanted, session, actor, amr, path, state };
     let openings = Arc::clone(&gateway.openings);
     let token = tokio::task::spawn_blocking(move || openings.issue(&granted)).await.map_err(|_| broken())?;
     let token = token.map_err(|error: NotIssued| {

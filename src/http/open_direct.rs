@@ -14,9 +14,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Gateway;
-use super::login::escaped;
 use super::open::{Asker, broken};
 use super::open_pages as pages;
+use super::open_pages::escaped;
 use super::problem::Problem;
 use crate::openings::direct::BADGE;
 use crate::openings::{Closed, Direct, NotIssued, Wanted, view};

@@ -6,11 +6,20 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::login::{POLICY, STYLE, escaped};
 use super::problem::Problem;
 
 /// The script, as it is served.
 const SCRIPT: &str = include_str!("open.js");
+
+/// For these pages only: forms to ourselves, and their own style.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'sha256-+l1H8Y6yVnsThHlqmg7c/v2Hq5B9t/cWgcjVtxiFpDI='; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'",
+);
+
+const STYLE: &str = "body{font:1rem system-ui;max-width:22rem;margin:15vh auto;padding:0 1rem}\
+label{display:block;margin:1rem 0}input{display:block;width:100%;font:inherit;padding:.4rem;box-sizing:border-box}\
+button{font:inherit;padding:.4rem 1rem;margin:0 .5rem .5rem 0}[role=alert]{color:#b00020}";
 
 /// For the page that sends a form to ourselves by itself.
 const SENDING: HeaderValue = HeaderValue::from_static(
@@ -98,4 +107,29 @@ pub(super) fn handover(base: &str, site: &str, login: &str, origins: &str, field
         (ROBOTS, HeaderValue::from_static("noindex")),
     ];
     Ok((headers, Html(document("Opening", &tag(base), &body))).into_response())
+}
+
+/// Text for a page.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_style_is_the_one_that_the_policy_lets_in() {
+        use std::fmt::Write as _;
+        let digest = crate::access::secrets::sha256(STYLE);
+        let mut bits = String::new();
+        for byte in digest {
+            write!(bits, "{byte:08b}").unwrap();
+        }
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let six =
+            |bits: &[u8]| usize::from_str_radix(&format!("{:0<6}", std::str::from_utf8(bits).unwrap()), 2).unwrap();
+        let text: String = bits.as_bytes().chunks(6).map(|bits| char::from(letters[six(bits)])).collect();
+        assert!(POLICY.to_str().unwrap().contains(&format!("'sha256-{text}='")), "sha256-{text}=");
+    }
 }

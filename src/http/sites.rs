@@ -10,9 +10,8 @@ use serde::Serialize;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::search::json;
-use super::states::{State, Trouble, Word, state};
+use super::states::{State, Trouble, Word};
 use super::viewer::Viewer;
-use crate::app::App;
 use crate::clock::Deadline;
 use crate::config::access::Permission;
 use crate::domain::SiteId;
@@ -23,19 +22,10 @@ struct All {
     sites: Vec<State>,
 }
 
-/// A site's state as this viewer may know it.
-fn seen(slot: &Arc<Slot>, viewer: &Viewer) -> State {
-    let state = state(slot, &viewer.app);
-    match viewer.view.seat(slot.plan().id.as_str()) {
-        Some((_, visible)) => state.told_to(visible),
-        None => state,
-    }
-}
-
 /// `GET /api/v1/sites`
 pub(super) async fn all(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    Ok(json(&All { sites: viewer.view.slots().map(|slot| seen(slot, &viewer)).collect() }))
+    Ok(json(&All { sites: viewer.view.slots().map(|slot| viewer.state(slot)).collect() }))
 }
 
 /// `GET /api/v1/sites/{site}`
@@ -45,7 +35,7 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    Ok(json(&seen(viewer.site(&id)?, &viewer)))
+    Ok(json(&viewer.state(viewer.site(&id)?)))
 }
 
 /// How a probe went.
@@ -77,7 +67,7 @@ pub(super) async fn probe(
     let deadline = Deadline::after(parameters.patience(&viewer.app.config.gateway)?);
     let slot = viewer.site_for(Permission::View, &id)?;
     let probe = wait(slot, deadline).await;
-    Ok(json(&Probe { probe, site: seen(slot, &viewer) }))
+    Ok(json(&Probe { probe, site: viewer.state(slot) }))
 }
 
 /// Reads a site now, if it may be, and waits for that.
@@ -109,14 +99,14 @@ struct Pulse {
 /// `GET /api/v1/pulse`
 pub(super) async fn pulse(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    Ok(json(&taken(&viewer, &viewer.app)))
+    Ok(json(&taken(&viewer)))
 }
 
-fn taken(viewer: &Viewer, app: &App) -> Pulse {
+fn taken(viewer: &Viewer) -> Pulse {
     let mut sites: BTreeMap<_, _> = Word::ALL.iter().map(|word| (word.as_str(), 0)).collect();
     let mut trouble = Vec::new();
     for slot in viewer.view.slots() {
-        let State { id, state, error, .. } = state(slot, app);
+        let State { id, state, error, .. } = viewer.state(slot);
         *sites.entry(state.as_str()).or_default() += 1;
         if state.is_trouble() {
             trouble.push(Troubled { id, state, error });

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::{ErrorCode, Failure, SiteId};
-use crate::federation::{AlertsLook, Slot, Snapshot, told_to};
+use crate::domain::{ErrorCode, Failure, SiteError, SiteId};
+use crate::federation::{AlertsLook, Slot, Snapshot, failure_told_to, told_to};
 use crate::inventory::Visible;
 use crate::sites::View;
 use crate::wire::{self, Linker as _, millis};
@@ -148,6 +148,14 @@ impl Trouble {
     fn of(Failure { error, since }: Failure) -> Self {
         Self { code: error.code, message: error.message, remedy: error.remedy, since }
     }
+
+    fn told_to(self, visible: &Visible) -> Self {
+        let Self { code, message, remedy, since } = self;
+        Self::of(failure_told_to(
+            visible,
+            Failure { error: SiteError { remedy, ..SiteError::new(code, message) }, since },
+        ))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -165,6 +173,10 @@ impl State {
         if !matches!(visible, Visible::All) {
             self.rows = None;
             self.warnings = told_to(visible, &self.warnings);
+            self.error = self.error.map(|error| error.told_to(visible));
+            if let Some(alerts) = &mut self.alerts {
+                alerts.error = alerts.error.take().map(|error| error.told_to(visible));
+            }
         }
         self
     }

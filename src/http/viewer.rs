@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::doors::{Identity, Somebody, wants_page};
 use super::problem::Problem;
+use super::states::{State, state};
 use super::{Gateway, Shared, login, wall};
 use crate::access::People;
 use crate::app::App;
@@ -42,6 +43,25 @@ impl Viewer {
                 .remedy("see /api/v1/sites for those there are")
         };
         self.view.seat(id).map(|(slot, _)| slot).ok_or_else(unknown)
+    }
+
+    /// A place in a list of which this viewer sees a part.
+    pub(super) fn hidden_place(&self, place: &str) -> Option<String> {
+        self.people.as_ref()?.hidden_place(place)
+    }
+
+    /// Such a place as it came back.
+    pub(super) fn shown_place(&self, hidden: &str) -> Option<String> {
+        self.people.as_ref()?.shown_place(hidden)
+    }
+
+    /// How a site is, as far as this viewer may know.
+    pub(super) fn state(&self, slot: &Arc<Slot>) -> State {
+        let nothing = || Visible::Groups(BTreeSet::new());
+        match self.view.seat(slot.plan().id.as_str()) {
+            Some((_, visible)) => state(slot, &self.app).told_to(visible),
+            None => state(slot, &self.app).told_to(&nothing()),
+        }
     }
 
     /// A site by its id, if this viewer may do that there. One that they cannot see does not exist.

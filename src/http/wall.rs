@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::Shared;
 use super::cookies::{self, BEFORE, Peer};
 use super::doors::Identity;
-use super::login::{self, Form, escaped, page};
+use super::login::{self, Form};
+use super::pages;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::search::json;
@@ -67,12 +68,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, request: Request) ->
             response
         }
         Shown::Code(code) => {
-            let (left, right) = code.split_at_checked(4).unwrap_or((&code, ""));
-            let body = format!(
-                "<h1>{left} {right}</h1><p>Somebody who is logged in enters this code at {}pair within five minutes.</p>",
-                escaped(app.config.gateway.public_url.as_str())
-            );
-            let mut response = page("Wallboard", &body);
+            let mut response = pages::code(&app, &code);
             response.headers_mut().insert("refresh", HeaderValue::from_static("5"));
             response
         }
@@ -91,57 +87,48 @@ fn administrator(identity: &Identity) -> Result<&Principal, Problem> {
     })
 }
 
-fn identity(request: &Request) -> Identity {
-    request.extensions().get::<Identity>().cloned().unwrap_or(Identity::Anyone)
-}
-
 /// `GET /pair`
-pub(super) async fn show_pair(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let live = login::live(&request)?;
-    administrator(&identity(&request))?;
-    form(&shared, &live.id, StatusCode::OK, None)
-}
-
-fn form(shared: &Shared, session: &str, status: StatusCode, said: Option<&str>) -> Result<Response, Problem> {
-    let (people, app) = login::people(shared)?;
-    let walls = app.config.access.wallboards.iter();
-    let walls: String = walls.map(|wall| format!("<option>{}</option>", escaped(&wall.name))).collect();
-    let said = said.map_or_else(String::new, |said| format!("<p role=\"alert\">{}</p>", escaped(said)));
-    let body = format!(
-        "<h1>Pair a wallboard</h1>{said}<form method=\"post\" action=\"pair\">\
-         <input type=\"hidden\" name=\"form\" value=\"{}\">\
-         <label>Code on the screen <input name=\"code\" autocomplete=\"off\" required autofocus></label>\
-         <label>Wallboard <select name=\"wallboard\" required>{walls}</select></label><button>Pair</button></form>",
-        people.form_token(session),
-    );
-    Ok((status, page("Pair a wallboard", &body)).into_response())
+pub(super) async fn show_pair(
+    State(shared): State<Arc<Shared>>,
+    viewer: Viewer,
+    request: Request,
+) -> Result<Response, Problem> {
+    login::people(&shared)?;
+    login::live(&request)?;
+    administrator(&viewer.identity)?;
+    Ok(pages::pair(&viewer, StatusCode::OK, ""))
 }
 
 /// `POST /pair`
-pub(super) async fn pair(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let live = login::live(&request)?;
-    let by = administrator(&identity(&request))?.login.clone();
+pub(super) async fn pair(
+    State(shared): State<Arc<Shared>>,
+    viewer: Viewer,
+    request: Request,
+) -> Result<Response, Problem> {
+    login::live(&request)?;
+    let by = administrator(&viewer.identity)?.login.clone();
     let (people, app) = login::people(&shared)?;
     let peer = request.extensions().get::<Peer>().copied();
     let from = cookies::client(peer, request.headers(), &app.config.gateway.trusted_proxies);
     let fields = Form::read(request).await?;
-    if !people.form_fits(&live.id, fields.get("form")) {
+    if !viewer.form_fits(fields.get("form")) {
         let sentence = "this form is not of this session";
         return Err(Problem::new(StatusCode::FORBIDDEN, "no_form_token", sentence).remedy("open /pair again"));
     }
     let (code, wall) = (fields.get("code").to_owned(), fields.get("wallboard").to_owned());
     let pairing = async move { people.pair(&app.config.access, &by, &code, &wall, from).await };
+    let answer = |status, said: &str| pages::pair(&viewer, status, said);
     // To its end, even when the browser does not wait.
     match tokio::spawn(pairing).await.unwrap_or_else(|_| Err(Denied::Broken("a fault of this program".to_owned()))) {
-        Ok(()) => form(&shared, &live.id, StatusCode::OK, Some("Paired. The screen goes on by itself.")),
+        Ok(()) => Ok(answer(StatusCode::OK, "Paired. The screen goes on by itself.")),
         Err(Denied::Wrong) => {
             let said = "There is no such code or wallboard. Codes are good for five minutes.";
-            form(&shared, &live.id, StatusCode::UNPROCESSABLE_ENTITY, Some(said))
+            Ok(answer(StatusCode::UNPROCESSABLE_ENTITY, said))
         }
         Err(Denied::Later(wait)) => {
             let seconds = wait.as_secs().max(1);
             let said = format!("Too many tries. Please try again in {seconds} s.");
-            let mut response = form(&shared, &live.id, StatusCode::TOO_MANY_REQUESTS, Some(&said))?;
+            let mut response = answer(StatusCode::TOO_MANY_REQUESTS, &said);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }

@@ -7,12 +7,17 @@
 //! 3. [`Openings::take`] takes the pending opening, at most once however many ask at the same moment. The caller looks
 //!    again whether the person still may, and then [`Openings::issue`] records it durably and only after that signs.
 //!
+//! 4. What was signed is kept on disk ([`Ledger`]): a verifier that asks is given a grant, and hears of it later whether the
+//!    person still is who they were; and at the end of their session the sites are told ([`Errand`]).
+//!
 //! [`Route`] is how a site takes people, or why it takes nobody; `check` asks the same. Where that is the console's own hash
 //! ([`direct`]), step 2 is left out: there is nothing at the site that could give a state. The user names a view, never a path:
 //! the path is computed from the site's own address ([`landing`]).
 
 pub mod direct;
 pub mod former;
+mod leaving;
+mod ledger;
 mod online;
 mod pace;
 mod pending;
@@ -21,6 +26,7 @@ mod view;
 mod way;
 pub mod witness;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,13 +37,16 @@ use crate::delegation::{
 use crate::domain::SiteId;
 use crate::secret::Secret;
 
+use ledger::Row;
 use online::Used;
 use pace::Pace;
 use pending::Pending;
 use witness::{Event, Told, Unrecorded, Witness};
 
 pub use direct::Direct;
-pub use online::NotAnswered;
+pub use leaving::{Console, End, Errand, TRIES};
+pub use ledger::{Ledger, LedgerError};
+pub use online::{Asks, NotAnswered};
 pub use pending::{Gone, Wanted};
 pub use view::{is_number, view};
 pub use way::{Closed, Route, Way, landing};
@@ -45,8 +54,11 @@ pub use way::{Closed, Route, Way, landing};
 /// A morning's worth of tabs of one person in a minute, and far from a script.
 const OF_PERSON: usize = 30;
 
-/// Questions of one site's verifier in a minute.
+/// Tokens that one site's verifier asks about in a minute.
 const OF_VERIFIER: usize = 600;
+
+/// Questions about grants of one site in a minute; each is for up to a thousand.
+const OF_STATUS: usize = 120;
 
 /// Why an opening is not begun, or does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +80,9 @@ pub enum NotIssued {
     /// What cannot be recorded does not happen.
     #[error("{0}")]
     Unrecorded(#[from] Unrecorded),
+    /// What could not be ended later is not begun.
+    #[error("{0}")]
+    Unkept(#[from] LedgerError),
     /// It cannot be written so.
     #[error("{0}")]
     Mint(#[from] MintError),
@@ -85,6 +100,10 @@ pub struct Granted {
     pub key: SiteKey,
     /// What was asked for.
     pub wanted: Wanted,
+    /// The person's session, as [`crate::access::sessions::Live::began_as`] names it.
+    pub session: String,
+    /// What the site is told of who they are.
+    pub actor: String,
     /// How the person logged in.
     pub amr: Amr,
     /// Landing path.
@@ -100,7 +119,12 @@ pub struct Openings {
     begun: Mutex<Pace>,
     finished: Mutex<Pace>,
     asked: Mutex<Pace>,
+    asked_again: Mutex<Pace>,
     used: Option<Used>,
+    ledger: Option<Ledger>,
+    unissued: AtomicU64,
+    undelivered: AtomicU64,
+    errands: tokio::sync::Semaphore,
     witness: Arc<dyn Witness>,
     clock: Clock,
 }
@@ -119,7 +143,12 @@ impl Openings {
             begun: of_person(),
             finished: of_person(),
             asked: Mutex::new(Pace::of(OF_VERIFIER)),
+            asked_again: Mutex::new(Pace::of(OF_STATUS)),
             used: None,
+            ledger: None,
+            unissued: AtomicU64::new(0),
+            undelivered: AtomicU64::new(0),
+            errands: tokio::sync::Semaphore::new(leaving::AT_ONCE),
             witness,
             clock,
         }
@@ -129,6 +158,32 @@ impl Openings {
     #[must_use]
     pub fn with_used(self, used: Arc<dyn UsedTokens>) -> Self {
         Self { used: Some(Used(used)), ..self }
+    }
+
+    /// With what was opened from here. Without it nothing is signed.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Ledger) -> Self {
+        Self { ledger: Some(ledger), ..self }
+    }
+
+    fn ledger(&self) -> Result<&Ledger, LedgerError> {
+        self.ledger.as_ref().ok_or(LedgerError)
+    }
+
+    /// Whether one of its files did not work when it was last needed.
+    pub fn is_failing(&self) -> bool {
+        let used = self.used.as_ref().is_some_and(|used| used.0.is_failing());
+        used || self.ledger.as_ref().is_some_and(Ledger::is_failing)
+    }
+
+    /// Good tokens that sites asked about and that were never signed here, since the start.
+    pub fn unissued(&self) -> u64 {
+        self.unissued.load(Ordering::Relaxed)
+    }
+
+    /// Ends of sessions that a site could not be told, since the start.
+    pub fn undelivered(&self) -> u64 {
+        self.undelivered.load(Ordering::Relaxed)
     }
 
     /// Keeps a pending opening and gives its number: 22 random characters.
@@ -173,11 +228,23 @@ impl Openings {
     /// Why there is no token.
     pub fn issue(&self, granted: &Granted) -> Result<Secret, NotIssued> {
         let number = random_number()?;
+        let ledger = self.ledger()?;
+        let row = Row {
+            login: granted.wanted.login.clone(),
+            session: granted.session.clone(),
+            site: granted.wanted.site.clone(),
+            account: granted.wanted.account.clone(),
+            actor: granted.actor.clone(),
+            at: self.clock.now().as_secs(),
+            asked: false,
+            leaving: false,
+        };
         self.witness.record(&Event::Issued { told: Told::of(&granted.wanted), number: number.clone() })?;
+        ledger.issue(&number, &row)?;
         let new = NewToken {
             gateway: &granted.gateway,
             account: &granted.wanted.account,
-            actor: &granted.wanted.login,
+            actor: &granted.actor,
             amr: granted.amr,
             path: &granted.path,
             state: &granted.state,

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::way::Way;
 use crate::clock::Timestamp;
+use crate::config::Config;
 use crate::delegation::{Call, MintError, push};
 use crate::domain::{ErrorCode, SiteError};
 use crate::secret::Secret;
@@ -20,9 +21,14 @@ const MOST_SKEW: u64 = 25;
 /// More of what it permits is not shown.
 const SHOWN_PERMITS: usize = 8;
 
+/// More key ids, or characters of one, are not shown: what answers may be anybody.
+const SHOWN_KIDS: usize = 16;
+
 /// What a verifier says of itself. What it adds is passed over.
 #[derive(Debug, Deserialize)]
 struct Said {
+    /// `dropin` or `gate`. Earlier ones do not say.
+    verifier: Option<String>,
     version: String,
     site: String,
     now: i64,
@@ -38,6 +44,8 @@ struct Policy {
     allow: u64,
     #[serde(default)]
     permit: Vec<String>,
+    #[serde(default)]
+    require_mfa: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,14 +61,14 @@ pub fn question(way: &Way, gateway: &str, now: Timestamp) -> Result<(Url, Secret
     Ok((way.action("probe"), push(way.push_key(), gateway, Call::Probe, now)?))
 }
 
-/// What the answer says about openings through the gateway of this id.
-pub fn verdict(status: u16, body: &[u8], way: &Way, gateway: &str, now: Timestamp) -> StepResult {
+/// What the answer says about openings.
+pub fn verdict(status: u16, body: &[u8], way: &Way, config: &Config, now: Timestamp) -> StepResult {
     let bad = |text: String, remedy: &str| {
         StepResult::Failed(SiteError::new(ErrorCode::BadAnswer, text).remedy(remedy.to_owned()))
     };
     match status {
         200 => match serde_json::from_slice(body) {
-            Ok(said) => judge(&said, way, gateway, now.as_secs()),
+            Ok(said) => judge(&said, way, config, now.as_secs()),
             Err(_) => {
                 bad("what the verifier answers is not its own".to_owned(), "look at what answers at `delegation.url`")
             }
@@ -78,17 +86,38 @@ pub fn verdict(status: u16, body: &[u8], way: &Way, gateway: &str, now: Timestam
     }
 }
 
+/// Which keys a verifier takes, and which of ours it does not have yet: for a change of keys.
+fn keys(said: &Said, signing: &str, config: &Config) -> String {
+    let shown = |kid: &String| kid.chars().take(SHOWN_KIDS).collect::<String>();
+    let taken: Vec<String> = said.kids.iter().take(SHOWN_KIDS).map(shown).collect();
+    let mut text = match taken.as_slice() {
+        [one] => format!("takes key {one}"),
+        _ => format!("takes keys {} of which {signing} signs", taken.join(", ")),
+    };
+    let ours = config.gateway.keys.iter().map(|key| &key.kid);
+    for missing in ours.filter(|kid| !said.kids.contains(kid)) {
+        text.push_str(&format!(", does not have {missing} yet"));
+    }
+    text
+}
+
 /// A verdict on what a verifier says.
-fn judge(said: &Said, way: &Way, gateway: &str, now: i64) -> StepResult {
+fn judge(said: &Said, way: &Way, config: &Config, now: i64) -> StepResult {
     let failed = |text: String, remedy: &str| {
         StepResult::Failed(SiteError::new(ErrorCode::Forbidden, text).remedy(remedy.to_owned()))
     };
     let kid = way.key().kid();
-    if said.site != way.key().site() || !said.issuers.iter().any(|issuer| issuer == gateway) {
+    if said.site != way.key().site() || !said.issuers.contains(&config.gateway.id) {
         return failed(
             "the verifier is for another site or gateway".to_owned(),
             "write `site` and `issuers[]` in its file",
         );
+    }
+    let expected = way.word();
+    if let Some(other) = said.verifier.as_deref().filter(|other| *other != expected) {
+        let other: String = other.chars().take(SHOWN_KIDS).collect();
+        let text = format!("there is a verifier `{other}` at `delegation.url`, and not `{expected}`");
+        return failed(text, "write what is there in `delegation.verifier`, or its address in `delegation.url`");
     }
     if !said.kids.iter().any(|known| known == kid) {
         let text = format!("the verifier does not know the key `{kid}` that signs");
@@ -106,9 +135,15 @@ fn judge(said: &Said, way: &Way, gateway: &str, now: i64) -> StepResult {
         );
     }
     let mut text = format!(
-        "by verifier {}, {}, key {kid}, {} accounts allowed",
-        said.version, said.verification, said.policy.allow
+        "by {expected}, version {}, {}, {}, {} accounts allowed",
+        said.version,
+        said.verification,
+        keys(said, kid, config),
+        said.policy.allow
     );
+    if said.policy.require_mfa {
+        text.push_str(", only for people with a second factor");
+    }
     for permit in said.policy.permit.iter().take(SHOWN_PERMITS) {
         text.push_str(&format!(", permits {permit}"));
     }

@@ -51,6 +51,23 @@ pub enum Closed {
 }
 
 impl Closed {
+    /// A word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoVerifier => "no_verifier",
+            Self::NoSecret => "no_secret",
+            Self::Hash(_) => "hash_refused",
+            Self::NoHashLogin => "no_hash_login",
+            Self::NoAddress => "no_address",
+            Self::NoKey => "no_key",
+            Self::Key { .. } => "key_refused",
+            Self::Plain => "plain_http",
+            Self::OwnHost => "own_host",
+            Self::OtherOrigin => "other_origin",
+            Self::Path => "path",
+        }
+    }
+
     /// What somebody can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -90,6 +107,14 @@ impl Route {
         }
         Ok(Self::Verifier(Box::new(Way::of(config, site)?)))
     }
+
+    /// Why there is none, if there is none, without deriving keys: for a list of many sites.
+    pub fn closed(config: &Config, site: &config::Site) -> Option<Closed> {
+        if site.delegation.verifier == Verifier::Direct {
+            return Direct::of(config, site).err();
+        }
+        Way::closed(config, site)
+    }
 }
 
 /// Whether something secret may be sent there: encrypted, and not where our own cookies go.
@@ -118,6 +143,24 @@ impl Way {
     /// # Errors
     /// Why there is none.
     pub fn of(config: &Config, site: &config::Site) -> Result<Self, Closed> {
+        let (url, master) = Self::found(config, site)?;
+        let refused = |error| Closed::Key { kid: master.kid.clone(), error };
+        let read = MasterKey::read(&master.kid, &master.secret).map_err(refused)?;
+        let key = read.derive(site.id.as_str(), Purpose::Token).map_err(refused)?;
+        let push = read.derive(site.id.as_str(), Purpose::Push).map_err(refused)?;
+        Ok(Self { key, push, verifier: site.delegation.verifier, url })
+    }
+
+    fn closed(config: &Config, site: &config::Site) -> Option<Closed> {
+        let found = Self::found(config, site);
+        let read = found.and_then(|(_, master)| {
+            let refused = |error| Closed::Key { kid: master.kid.clone(), error };
+            MasterKey::read(&master.kid, &master.secret).map(|_| ()).map_err(refused)
+        });
+        read.err()
+    }
+
+    fn found<'c>(config: &'c Config, site: &config::Site) -> Result<(Url, &'c config::MasterKey), Closed> {
         let delegation = &site.delegation;
         match delegation.verifier {
             Verifier::None | Verifier::Direct => return Err(Closed::NoVerifier),
@@ -133,11 +176,7 @@ impl Way {
             None => key.signing,
         };
         let master = config.gateway.keys.iter().find(wanted).ok_or(Closed::NoKey)?;
-        let refused = |error| Closed::Key { kid: master.kid.clone(), error };
-        let derived = |purpose| MasterKey::read(&master.kid, &master.secret)?.derive(site.id.as_str(), purpose);
-        let key = derived(Purpose::Token).map_err(refused)?;
-        let push = derived(Purpose::Push).map_err(refused)?;
-        Ok(Self { key, push, verifier: delegation.verifier, url })
+        Ok((url, master))
     }
 
     /// What signs tokens for it.
@@ -153,6 +192,11 @@ impl Way {
     /// Its kind.
     pub fn verifier(&self) -> Verifier {
         self.verifier
+    }
+
+    /// Its kind as a word.
+    pub fn word(&self) -> &'static str {
+        if self.verifier == Verifier::Gate { "gate" } else { "dropin" }
     }
 
     /// The only origin that a token for it is sent to.

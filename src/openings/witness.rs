@@ -56,6 +56,22 @@ pub enum Event {
         /// The token's number (`jti`). To be recorded as a hash only.
         number: String,
     },
+    /// A verifier asked about a good token that was never signed here: somebody else signs with the site's key.
+    Unissued {
+        /// What it claims; its login is what the token says, which is not to be believed.
+        told: Told,
+        /// The token's number (`jti`). To be recorded as a hash only.
+        number: String,
+    },
+    /// A site was told to end what was opened there, or could not be told.
+    Ended {
+        /// Which; without a view.
+        told: Told,
+        /// Whether the site has heard it.
+        delivered: bool,
+        /// Why it is to end, and what the site said.
+        detail: String,
+    },
     /// An opening was refused.
     Refused {
         /// What was asked for.
@@ -104,8 +120,10 @@ impl Witness for Journaled {
 fn record(event: &Event) -> Record {
     let none = String::new();
     let (told, number) = match event {
-        Event::Issued { told, number } | Event::Consumed { told, number } => (told, number),
-        Event::Refused { told, .. } | Event::Direct { told, .. } => (told, &none),
+        Event::Issued { told, number } | Event::Consumed { told, number } | Event::Unissued { told, number } => {
+            (told, number)
+        }
+        Event::Refused { told, .. } | Event::Direct { told, .. } | Event::Ended { told, .. } => (told, &none),
     };
     let jti = JtiDigest::of(number);
     let opening = Opening { site: &told.site, account: &told.account, view: &told.view, jti: &jti };
@@ -113,6 +131,10 @@ fn record(event: &Event) -> Record {
         Event::Issued { .. } => Record::issued(&told.login, opening),
         Event::Consumed { .. } => Record::consumed(&told.login, opening),
         Event::Direct { mark, .. } => Record::handed(&told.login, opening, mark),
+        Event::Unissued { .. } => Record::unissued(opening, &format!("claims to be for {}", told.login)),
+        Event::Ended { delivered, detail, .. } => {
+            Record::ended(&told.login, &told.site, &told.account, *delivered, detail)
+        }
         Event::Refused { why: "no_account", .. } => Record::unmapped(&told.login, &told.site),
         // No token was made, so there is no number.
         Event::Refused { why, .. } => Record::not_begun(&told.login, opening, why),
@@ -136,6 +158,20 @@ impl Witness for TellLog {
             }
             Event::Direct { told: Told { login, site, account, view }, .. } => {
                 tracing::info!(login, %site, account, view, "an opening by the console's own hash, which cannot expire");
+            }
+            Event::Unissued { told: Told { login, site, account, .. }, number } => {
+                let number: String = digest(number).chars().take(16).collect();
+                tracing::error!(
+                    claimed = login, %site, account, jti_sha256 = number,
+                    "ALARM: a site asked about a token that was signed with its key and not by this gateway; give the \
+                     site new keys, and find out who has them"
+                );
+            }
+            Event::Ended { told: Told { login, site, account, .. }, delivered: true, detail } => {
+                tracing::info!(login, %site, account, detail, "a site was told to end what was opened there");
+            }
+            Event::Ended { told: Told { login, site, account, .. }, delivered: false, detail } => {
+                tracing::error!(login, %site, account, detail, "a site could not be told to end what was opened there");
             }
             Event::Refused { told: Told { login, site, account, view }, why } => {
                 tracing::warn!(login, %site, account, view, why, "an opening was refused");
@@ -167,7 +203,9 @@ mod tests {
             Event::Issued { told: told.clone(), number: number.clone() },
             Event::Refused { told: told.clone(), why: "closed" },
             Event::Refused { told: told.clone(), why: "no_account" },
-            Event::Direct { told, mark: "0123abcd".to_owned() },
+            Event::Direct { told: told.clone(), mark: "0123abcd".to_owned() },
+            Event::Unissued { told: told.clone(), number: number.clone() },
+            Event::Ended { told, delivered: false, detail: "logged out: no answer".to_owned() },
         ];
         for event in events {
             let witness = witness.clone();
@@ -181,9 +219,11 @@ mod tests {
             ["open.refused", "local:ana", "madrid", "agent:42", "closed"],
             ["map.missing", "local:ana", "madrid", "result", "no account"],
             ["open.issued", "local:ana", "\"jti_sha256\":null", "\"result\":\"direct\"", "secret 0123abcd"],
+            ["open.unissued", "\"actor\":\"unknown\"", "madrid", "alarm", "claims to be for local:ana"],
+            ["open.ended", "local:ana", "madrid", "not delivered", "logged out: no answer"],
         ]) {
             assert!(words.iter().all(|word| line.contains(word)) && !line.contains(&number), "{line}");
         }
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 6);
     }
 }

@@ -36,7 +36,7 @@ use crate::config::{Config, Environment, Mistakes};
 use crate::delegation::{Embedded, StoreError};
 use crate::http::{self, Gateway};
 use crate::kept::Keeper;
-use crate::openings::{Openings, witness};
+use crate::openings::{Ledger, Openings, witness};
 
 use accept::Limits;
 use door::Door;
@@ -49,6 +49,12 @@ pub use signals::Hangup;
 
 /// The last known rows may take so long at the end.
 const LAST_WRITE: Duration = Duration::from_secs(5);
+
+/// In `state_dir`: tokens that were taken.
+pub const USED: &str = "used.redb";
+
+/// In `state_dir`: what was opened.
+pub const OPENED: &str = "openings.redb";
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -214,6 +220,7 @@ impl<'a> Service<'a> {
     async fn answer(self) -> Result<(), Broken> {
         let router = http::router(Arc::clone(&self.gateway));
         let gateway = Arc::clone(&self.gateway);
+        self.reload.finish().await;
         let door = Door::new(accept::PLACES, move |peer| {
             let proxies = &gateway.app.load().config.gateway.trusted_proxies;
             peer.is_loopback() || proxies.iter().any(|proxies| proxies.contains(&peer))
@@ -318,18 +325,19 @@ fn people(config: &Config, journal: Option<&Arc<Journal>>) -> Result<Option<Arc<
     Ok(Some(Arc::new(people)))
 }
 
-/// With a store of used tokens where somebody can log in and there are keys to sign with. [`people`] made the folder.
+/// With their files wherever somebody can log in, since keys may come with another configuration. A file that cannot be
+/// used closes openings and nothing else. [`people`] made the folder.
 fn openings(config: &Config, journal: Option<&Arc<Journal>>) -> Result<Openings, StoreError> {
     let openings = match journal {
         Some(journal) => Openings::new(Arc::new(witness::Journaled::new(Arc::clone(journal))), Clock::System),
         // Nobody can log in, so nothing can be opened.
         None => Openings::new(Arc::new(witness::TellLog), Clock::System),
     };
-    let signs = config.access.has_login() && !config.gateway.keys.is_empty();
-    match config.gateway.state_dir.as_deref().filter(|_| signs) {
-        Some(folder) => Ok(openings.with_used(Arc::new(Embedded::open(&folder.join("used.redb"))?))),
-        None => Ok(openings),
-    }
+    let Some(folder) = config.gateway.state_dir.as_deref().filter(|_| config.access.has_login()) else {
+        return Ok(openings);
+    };
+    let used = Embedded::open_whenever(&folder.join(USED))?;
+    Ok(openings.with_used(Arc::new(used)).with_ledger(Ledger::at(&folder.join(OPENED))))
 }
 
 /// With the port that was taken where the configuration left the choice to the system (`:0`).

@@ -12,7 +12,7 @@ use crate::app::{App, Changes};
 use crate::audit::Record;
 use crate::config::{Config, Environment, Mistakes};
 use crate::domain::SiteId;
-use crate::http::Gateway;
+use crate::http::{Gateway, tell};
 use crate::openings::former;
 
 use super::aside::{self, Hangs, LIMIT};
@@ -184,6 +184,7 @@ impl<'a> Reload<'a> {
         let next = Arc::new(next);
         self.gateway.app.store(Arc::clone(&next));
         self.sign_out(&out).await;
+        self.part(&next, &out).await;
         self.tell(&app.config, &next.config, &changes);
         warn_of_names(&next.config);
     }
@@ -212,6 +213,30 @@ impl<'a> Reload<'a> {
             }
         }
         recorded
+    }
+
+    /// At the start: sites that were not told yet, and what another configuration has ended while nothing ran.
+    pub(super) async fn finish(&self) {
+        let openings = Arc::clone(&self.gateway.openings);
+        let left_over = tokio::task::spawn_blocking(move || openings.left_over()).await;
+        if let Ok(Ok(errands)) = left_over {
+            tell(&self.gateway, errands);
+        }
+        self.part(&self.gateway.app.load_full(), &[]).await;
+    }
+
+    /// Consoles that would not be opened any more, or whose person is signed out: sites that want to know are told.
+    async fn part(&self, app: &Arc<App>, out: &[(String, &'static str)]) {
+        if self.people().is_none() {
+            return;
+        }
+        let (openings, app) = (Arc::clone(&self.gateway.openings), Arc::clone(app));
+        let out: Vec<String> = out.iter().map(|(login, _)| login.clone()).collect();
+        let review = move || openings.review(&app.config, &out.iter().map(String::as_str).collect::<Vec<_>>());
+        match tokio::task::spawn_blocking(review).await {
+            Ok(Ok(errands)) => tell(&self.gateway, errands),
+            _ => tracing::error!("sites could not be told of consoles that the configuration ends"),
+        }
     }
 
     async fn sign_out(&self, out: &[(String, &'static str)]) {

@@ -96,7 +96,8 @@ struct EventRecord<'a> {
 #[derive(Debug, Serialize)]
 pub struct EventsRecord<'a> {
     events: Vec<EventRecord<'a>>,
-    next_cursor: Option<String>,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
     /// Earlier events were not looked at.
     back_to: Option<Timestamp>,
     error: Option<Error<'a>>,

@@ -129,10 +129,11 @@ const PLACES: &[Place] = &[
     ("argon2", &["access", "config"]),
     ("jsonwebtoken", &["access"]),
     ("rpassword", &["cli"]),
-    ("redb", &["access", "delegation"]),
+    ("redb", &["access", "delegation", "openings"]),
     ("hmac", &["access", "delegation"]),
     ("hkdf", &["access", "delegation"]),
     ("md5", &["delegation"]),
+    ("rustix", &["access"]),
 ];
 
 /// Lines of a file without its tests stay under this.

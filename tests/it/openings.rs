@@ -16,8 +16,8 @@ use crate::support::program::{Config, program};
 
 /// Remembers what it was told, or refuses to.
 #[derive(Debug, Default)]
-struct Told {
-    events: Mutex<Vec<Event>>,
+pub(crate) struct Told {
+    pub(crate) events: Mutex<Vec<Event>>,
     refuses: std::sync::atomic::AtomicBool,
 }
 
@@ -32,17 +32,17 @@ impl Witness for Told {
 }
 
 impl Told {
-    fn issued(&self) -> usize {
+    pub(crate) fn issued(&self) -> usize {
         self.events.lock().unwrap().iter().filter(|event| matches!(event, Event::Issued { .. })).count()
     }
 }
 
-struct World {
-    served: Served,
-    told: Arc<Told>,
-    madrid: PhpSite,
-    lyon: PhpSite,
-    config: Config,
+pub(crate) struct World {
+    pub(crate) served: Served,
+    pub(crate) told: Arc<Told>,
+    pub(crate) madrid: PhpSite,
+    pub(crate) lyon: PhpSite,
+    pub(crate) config: Config,
     reads: metaconsole::demo::Console,
 }
 
@@ -68,12 +68,17 @@ fn yaml(roots: &[(&str, &str)], console: &str, open: &str) -> String {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::with(|yaml| yaml).await
+    }
+
+    /// With a configuration that differs.
+    pub(crate) async fn with(differs: impl FnOnce(String) -> String) -> Self {
         let (madrid, lyon) = (PhpSite::start("madrid.localhost").await, PhpSite::start("lyon.localhost").await);
         let reads = console(&["web-01"]);
         let (madrid_root, lyon_root) = (madrid.root(), lyon.root());
         let roots = [("madrid", madrid_root.as_str()), ("lyon", lyon_root.as_str())];
-        let config = Config::new(&yaml(&roots, &reads.address().to_string(), "['*']"));
+        let config = Config::new(&differs(yaml(&roots, &reads.address().to_string(), "['*']")));
         keys(&config, &["generate", "--out", "master"]).await;
         let told = Arc::new(Told::default());
         let witness: Arc<dyn Witness> = told.clone();
@@ -86,41 +91,56 @@ impl World {
         Self { served, told, madrid, lyon, config, reads }
     }
 
-    async fn browser(&self, login: &str) -> Browser {
+    pub(crate) async fn browser(&self, login: &str) -> Browser {
         Browser::logged_in(&self.served.url(""), login).await
     }
 
-    fn visitor(&self) -> Visitor {
+    pub(crate) fn visitor(&self) -> Visitor {
         Visitor::at(&[&self.madrid, &self.lyon])
     }
 
     /// The button: gives the verifier's start.
-    async fn start(&self, browser: &mut Browser, site: &str, view: &str) -> String {
-        let page = browser.get(&format!("/open/{site}?view={view}")).await;
-        let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
-        let answer = browser.post(&format!("/open/{site}"), &[("form", &form), ("view", view)]).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        between(&answer.text, "content=\"0; url=", "\"").replace("&amp;", "&")
+    pub(crate) async fn start(&self, browser: &mut Browser, site: &str, view: &str) -> String {
+        start(browser, site, view).await
     }
 
     /// From the verifier's start to the page that finishes: its path and query at the gateway.
-    async fn visit(&self, visitor: &mut Visitor, start: &str) -> String {
-        let answer = visitor.get(start).await;
-        assert_eq!(answer.status, 303, "{answer:?}");
-        answer.header("location").strip_prefix(&self.served.url("")).unwrap().to_owned()
+    pub(crate) async fn visit(&self, visitor: &mut Visitor, start: &str) -> String {
+        visit(&self.served.url(""), visitor, start).await
     }
 
     /// The finish page by a navigation from the site, and its form's answer.
-    async fn finish(&self, browser: &mut Browser, path: &str) -> Answer {
-        let page = navigated(browser, &self.served.url(path)).await;
-        assert!(page.text.contains("<script src=\"/assets/open.js\" defer>"), "{page:?}");
-        let fields = fields(&page);
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        browser.post(path.split('?').next().unwrap(), &fields).await
+    pub(crate) async fn finish(&self, browser: &mut Browser, path: &str) -> Answer {
+        finish(&self.served.url(""), browser, path).await
     }
 }
 
-async fn keys(config: &Config, arguments: &[&str]) {
+/// The button, at any gateway: gives the verifier's start.
+pub(crate) async fn start(browser: &mut Browser, site: &str, view: &str) -> String {
+    let page = browser.get(&format!("/open/{site}?view={view}")).await;
+    let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
+    let answer = browser.post(&format!("/open/{site}"), &[("form", &form), ("view", view)]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    between(&answer.text, "content=\"0; url=", "\"").replace("&amp;", "&")
+}
+
+/// From the verifier's start back to the gateway of this address: path and query there.
+pub(crate) async fn visit(gateway: &str, visitor: &mut Visitor, start: &str) -> String {
+    let answer = visitor.get(start).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    answer.header("location").strip_prefix(gateway).unwrap().to_owned()
+}
+
+/// The finish page at the gateway of this address, and its form's answer.
+pub(crate) async fn finish(gateway: &str, browser: &mut Browser, path: &str) -> Answer {
+    let page = navigated(browser, &format!("{gateway}{path}")).await;
+    assert!(page.text.contains("<script src=\"/assets/open.js\" defer>"), "{page:?}");
+    let fields = fields(&page);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    browser.post(path.split('?').next().unwrap(), &fields).await
+}
+
+pub(crate) async fn keys(config: &Config, arguments: &[&str]) {
     let path = config.path();
     let mut command = program(path.parent().unwrap());
     let output = command.arg("keys").args(arguments).output().await.unwrap();
@@ -142,7 +162,7 @@ fn fields(page: &Answer) -> Vec<(String, String)> {
     found
 }
 
-fn token(answer: &Answer) -> Option<String> {
+pub(crate) fn token(answer: &Answer) -> Option<String> {
     fields(answer).into_iter().find(|(name, _)| name == "mc_token").map(|(_, value)| value)
 }
 
@@ -389,7 +409,10 @@ async fn check_says_whether_an_opening_would_work() {
         (line, lines.next().unwrap_or("").to_owned(), output.code)
     };
     let (good, ..) = line().await;
-    assert!(good.contains("ok   opening") && good.contains("offline, key 2026a, 2 accounts allowed"), "{good}");
+    assert!(
+        good.contains("ok   opening") && good.contains("by dropin, version 1, offline, takes key 2026a, 2 accounts"),
+        "{good}"
+    );
     world.madrid.allow("madrid", &world.served.url(""), &[]);
     let (empty, remedy, code) = line().await;
     assert!(empty.contains("FAIL opening") && empty.contains("`allow[]` is empty") && code == 3, "{empty}");
@@ -408,7 +431,7 @@ async fn check_says_whether_an_opening_would_work() {
 }
 
 /// The configuration in force, with other words in it.
-fn changed(world: &World, from: &str, to: &str) {
+pub(crate) fn changed(world: &World, from: &str, to: &str) {
     let text = std::fs::read_to_string(world.config.path()).unwrap();
     assert!(text.contains(from));
     world.config.write("sites.yaml", text.replace(from, to).as_bytes());

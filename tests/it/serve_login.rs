@@ -98,11 +98,11 @@ async fn the_first_login_takes_a_restart_and_the_last_one_does_not_go_unasked() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_prints_its_login_when_asked_for_one() {
+async fn the_demo_asks_for_the_login_that_it_prints() {
     let folder = tempfile::tempdir().unwrap();
     for port in (27_000..29_700).step_by(10) {
         let mut command = program(folder.path());
-        command.args(["demo", "--login", "--port", &port.to_string()]).env("TMPDIR", folder.path());
+        command.args(["demo", "--port", &port.to_string()]).env("TMPDIR", folder.path());
         let mut running = Running::start_telling(command);
         let Some(greeting) = running.greeting("site:madrid").await else { continue };
         let base = format!("http://127.0.0.1:{port}");
@@ -121,6 +121,17 @@ async fn the_demo_prints_its_login_when_asked_for_one() {
         return;
     }
     panic!("no ports are free");
+}
+
+#[tokio::test]
+async fn the_demo_offers_no_login_where_no_browser_could_keep_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(folder.path());
+    command.args(["demo", "--listen", "192.0.2.1"]);
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("listen on 127.0.0.1, or add --anonymous"), "{said}");
 }
 
 /// A certificate of its own for loopback, beside the configuration.

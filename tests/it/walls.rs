@@ -28,7 +28,7 @@ async fn started(config: &Config) -> (Running, String) {
 async fn code(wall: &mut Browser) -> String {
     let page = wall.get("/wall/pair").await;
     assert_eq!((page.status, page.header("refresh")), (200, "5"), "{page:?}");
-    between(&page.text, "<h1>", "</h1>").to_owned()
+    between(&page.text, "class=\"code\">", "</strong>").to_owned()
 }
 
 async fn pair(root: &mut Browser, code: &str, name: &str) -> u16 {
@@ -66,7 +66,7 @@ async fn a_screen_is_paired_reads_its_view_survives_a_kill_and_is_ended() {
         assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("wallboard")), "{path}");
     }
     assert_eq!(wall.post("/api/v1/sites/madrid/probe", &[]).await.status, 403);
-    assert_eq!(wall.get("/logout").await.status, 401);
+    assert_eq!(wall.get("/logout").await.status, 403);
     assert_eq!(wall.get("/api/v1/me").await.json()["login"], "wall:noc");
     // Its cookie is no session, and is worth nothing from elsewhere.
     let mut thief = Browser::new(&base);

@@ -114,7 +114,9 @@ fn other_rights_begin_another_session() {
     assert_eq!(look_as(&sessions, &cookie, now.clone(), Use::Only, T0).unwrap(), first);
     let second = look_as(&sessions, &cookie, now.clone(), Use::Counts, after(60)).unwrap();
     assert_ne!(second.id, first.id);
-    assert!(look_as(&sessions, &cookie, now.clone(), Use::Counts, after(60)).is_none(), "the earlier one has ended");
+    let late = |at: u64| look_as(&sessions, &cookie, now.clone(), Use::Counts, after(at));
+    assert_eq!(late(79).unwrap().id, second.id, "what was under way goes on as the new one");
+    assert!(late(80).is_none() && late(59).is_none(), "the earlier one has ended");
     let cookie = second.cookie.unwrap();
     assert_eq!(look_as(&sessions, &cookie, now.clone(), Use::Counts, after(61)).unwrap().id, second.id);
     // The absolute end stays where it was.
@@ -143,7 +145,14 @@ fn an_ended_session_is_not_brought_back_by_a_late_use() {
     let cookie = begun(&sessions, "local:ana", T0);
     let live = look(&sessions, &cookie, Use::Counts, T0).unwrap();
     sessions.end(&live).unwrap();
-    let record = Record { begun: 0, seen: 0, epoch: 0, credential: String::new(), rights: String::new() };
+    let record = Record {
+        begun: 0,
+        seen: 0,
+        epoch: 0,
+        credential: String::new(),
+        rights: String::new(),
+        began_as: String::new(),
+    };
     assert!(
         !sessions.store.begin(&live.login, "another", &record, Some(&live.id), 20).unwrap(),
         "nor by changed rights"
@@ -201,4 +210,85 @@ fn a_forms_token_is_of_one_session() {
     ] {
         assert!(!sessions.form_fits(of, token), "{token}");
     }
+}
+
+#[test]
+fn of_many_requests_at_a_change_of_rights_all_get_the_same_new_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let sessions = sessions(folder.path());
+    let now = |rights: &str| Some(Standing { rights: rights.to_owned(), ..standing() });
+    let cookie = begun(&sessions, "local:ana", T0);
+    let first = look(&sessions, &cookie, Use::Counts, T0).unwrap();
+    let looks = |cookie: &str, rights: &str, at: Timestamp| -> Vec<Option<Live>> {
+        let all = std::sync::Barrier::new(32);
+        let one = |n: usize| {
+            all.wait();
+            let used = if n.is_multiple_of(4) { Use::Only } else { Use::Counts };
+            look_as(&sessions, cookie, now(rights), used, at)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..32).map(|n| scope.spawn(move || one(n))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    let got: Vec<Live> = looks(&cookie, "others", T0).into_iter().map(|live| live.expect("nobody is out")).collect();
+    let new: Vec<&Live> = got.iter().filter(|live| live.id != first.id).collect();
+    assert!(new.len() >= 24 && new.iter().all(|live| live.id == new[0].id && live.cookie.is_some()), "{got:?}");
+    assert_eq!(sessions.count("local:ana").unwrap(), 1);
+    // Rights change once more: both earlier cookies lead to the newest session.
+    let second = new[0].cookie.clone().unwrap();
+    let third = look_as(&sessions, &second, now("third"), Use::Counts, after(5)).unwrap();
+    for earlier in [&cookie, &second] {
+        assert_eq!(look_as(&sessions, earlier, now("third"), Use::Counts, after(6)).unwrap().id, third.id);
+    }
+    // Whoever leaves is out with every cookie, at once.
+    sessions.end(&third).unwrap();
+    for earlier in [&cookie, &second, &third.cookie.unwrap()] {
+        assert!(looks(earlier, "third", after(7)).iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn nobody_who_signed_out_everywhere_is_led_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let sessions = sessions(folder.path());
+    let now = Some(Standing { rights: "others".to_owned(), ..standing() });
+    let cookie = begun(&sessions, "local:ana", T0);
+    look_as(&sessions, &cookie, now.clone(), Use::Counts, T0).unwrap();
+    sessions.end_all("local:ana").unwrap();
+    assert!(look_as(&sessions, &cookie, now.clone(), Use::Counts, T0).is_none());
+    // Another session of theirs is no place to be led to.
+    begun(&sessions, "local:ana", T0);
+    assert!(look_as(&sessions, &cookie, now, Use::Counts, T0).is_none());
+}
+
+#[test]
+fn a_session_is_known_by_how_it_began_while_it_lives_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let sessions = sessions(folder.path());
+    let first = sessions.begin("local:ana", &standing(), &SessionRules::default(), T0).unwrap();
+    let lives = |as_now: &Standing, now| {
+        sessions.lives("local:ana", &first.began_as, as_now, &SessionRules::default(), now).unwrap()
+    };
+    assert!(lives(&standing(), after(60)));
+    // Other rights give it another id, and it stays the same session.
+    let promoted = Standing::new("$argon2id$one", "more rights".to_owned());
+    let cookie = first.cookie.clone().unwrap();
+    let second = look_as(&sessions, &cookie, Some(promoted.clone()), Use::Counts, after(120)).unwrap();
+    assert!(second.id != first.id && second.began_as == first.began_as);
+    let demoted = look_as(&sessions, &second.cookie.unwrap(), Some(standing()), Use::Counts, after(180)).unwrap();
+    assert_eq!(demoted.began_as, first.began_as);
+    assert!(lives(&promoted, after(240)));
+    assert!(!lives(&Standing::new("$argon2id$two", "rights".to_owned()), after(240)), "another password");
+    assert!(!lives(&standing(), after(180 + 8 * 3600)), "idle");
+    let other = |login: &str, began_as: &str| {
+        sessions.lives(login, began_as, &standing(), &SessionRules::default(), after(240)).unwrap()
+    };
+    assert!(!other("local:ben", &first.began_as) && !other("local:ana", "") && !other("local:ana", &first.id));
+    sessions.end(&demoted).unwrap();
+    assert!(!lives(&standing(), after(240)));
+    let third = sessions.begin("local:ana", &standing(), &SessionRules::default(), T0).unwrap();
+    assert!(other("local:ana", &third.began_as));
+    sessions.end_all("local:ana").unwrap();
+    assert!(!other("local:ana", &third.began_as));
 }

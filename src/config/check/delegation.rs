@@ -5,7 +5,7 @@ use unicode_normalization::is_nfc;
 use url::Url;
 
 use crate::config::mistake::Fault;
-use crate::config::{AccountRule, Delegation, Subject, Verifier};
+use crate::config::{AccountRule, Actor, Delegation, Subject, Verifier};
 use crate::delegation::{PandoraRefusal, pandora_login, strong_secret};
 use crate::domain::fold;
 use crate::secret::Secret;
@@ -13,8 +13,10 @@ use crate::secret::Secret;
 use super::address;
 use super::fields::{Fields, Keys, nearest};
 use super::gateway::{self, Surroundings};
+use super::values::flag;
 
-pub(crate) const KEYS: Keys = Keys::of_secrets(&["verifier", "url", "kid", "secret", "accounts", "never"]);
+pub(crate) const KEYS: Keys =
+    Keys::of_secrets(&["verifier", "url", "kid", "secret", "accounts", "never", "actor", "revoke"]);
 
 pub(crate) const ACCOUNT_KEYS: Keys = Keys::of(&["user", "group", "account"]);
 
@@ -59,7 +61,9 @@ pub(crate) fn read(site: &Fields<'_>, surroundings: &Surroundings<'_>, public_ur
         Some(Verifier::Direct) => check_direct(&fields, public_url),
         Some(Verifier::None) | None => {}
     }
-    Some(Delegation { verifier: verifier?, url, kid, secret, accounts, never })
+    let actor = fields.value("actor", actor).unwrap_or_default();
+    let revoke = fields.value("revoke", flag).unwrap_or_default();
+    Some(Delegation { verifier: verifier?, url, kid, secret, accounts, never, actor, revoke })
 }
 
 fn verifier(text: &str) -> Result<Verifier, Fault> {
@@ -73,6 +77,14 @@ fn verifier(text: &str) -> Result<Verifier, Fault> {
         None => "write `dropin`, `gate`, `direct` or `none`".to_owned(),
     };
     Err(Fault::new("not known").remedy(remedy))
+}
+
+fn actor(text: &str) -> Result<Actor, Fault> {
+    match text {
+        "login" => Ok(Actor::Login),
+        "opaque" => Ok(Actor::Opaque),
+        _ => Err(Fault::new("not known").remedy("write `login` or `opaque`")),
+    }
 }
 
 fn known_kid(text: &str, kids: &[String]) -> Result<String, Fault> {
@@ -101,7 +113,7 @@ fn check_direct(fields: &Fields<'_>, public_url: Option<&Url>) {
         let fault = Fault::new("the verifier `direct` needs an https `public_url`");
         fields.tell("verifier", fault.remedy("use `dropin`, or give the console https"));
     }
-    for key in ["url", "kid"] {
+    for key in ["url", "kid", "actor", "revoke"] {
         if fields.has(key) {
             let fault = Fault::new(format!("`{key}` is not used by the verifier `direct`"));
             fields.tell(key, fault.remedy("remove it"));

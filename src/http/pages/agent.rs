@@ -12,7 +12,7 @@ use axum::response::Response;
 
 use super::super::parameters::Parameters;
 use super::super::problem::Problem;
-use super::super::states::{Word, state};
+use super::super::states::Word;
 use super::super::viewer::Viewer;
 use super::home::Line;
 use super::{Frame, page, shown};
@@ -65,7 +65,7 @@ pub(super) async fn agent(
     if held.is_some() && agent.is_none() {
         return Err(gone(&site));
     }
-    let state = state(slot, &viewer.app);
+    let state = viewer.state(slot);
     let title = agent.as_ref().map_or_else(|| shown::text(&id), |agent| shown::name(&agent.alias));
     let frame = Frame::of(&viewer, "agent", title);
     let elsewhere = match &agent {

@@ -11,6 +11,7 @@ mod agent;
 mod assets;
 mod front;
 mod home;
+mod people;
 mod shown;
 mod sites;
 mod wall;
@@ -25,12 +26,13 @@ use axum::routing::{get, post};
 
 use super::Shared;
 use super::problem::Problem;
-use super::states::{Word, state};
+use super::states::Word;
 use super::viewer::Viewer;
 use crate::app::App;
 use crate::clock::Timestamp;
 
 pub(super) use front::in_front;
+pub(super) use people::{code, log_in, log_out, logged_out, pair};
 
 /// What a page of ours may load and do: our own files, and nothing that stands in the page itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -45,6 +47,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/sites/{site}/probe", post(sites::probe))
         .route("/agents/{site}/{agent}", get(agent::agent))
         .route("/wall", get(wall::wall))
+        .route("/me", get(people::me))
         .route("/assets/{version}/{name}", get(assets::asset))
 }
 
@@ -82,7 +85,7 @@ struct Pill {
 impl Frame {
     /// For a viewer.
     fn of(viewer: &Viewer, page: &'static str, title: impl Into<String>) -> Self {
-        let words: Vec<Word> = viewer.view.slots().map(|slot| state(slot, &viewer.app).state).collect();
+        let words: Vec<Word> = viewer.view.slots().map(|slot| viewer.state(slot).state).collect();
         let refresh = viewer.view.slots().map(|slot| slot.plan().policy.refresh_after.as_millis()).min();
         let refresh_ms = u64::try_from(refresh.unwrap_or(30_000)).unwrap_or(30_000).clamp(5_000, 300_000);
         let who = viewer.signed_in().map(|(login, token)| (login.to_owned(), token));

@@ -9,7 +9,7 @@ use super::super::login::Form;
 use super::super::parameters::Parameters;
 use super::super::problem::Problem;
 use super::super::sites::{Probed, wait};
-use super::super::states::{State, Word, state};
+use super::super::states::{State, Word};
 use super::super::viewer::Viewer;
 use super::{Frame, page, shown};
 use crate::clock::{Deadline, Timestamp};
@@ -138,7 +138,7 @@ fn badness(word: Word) -> usize {
 pub(super) async fn all(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
     let frame = Frame::of(&viewer, "sites", "Sites");
-    let states = viewer.view.slots().map(|slot| state(slot, &viewer.app));
+    let states = viewer.view.slots().map(|slot| viewer.state(slot));
     let mut sites: Vec<_> = states.map(|state| Shown::of(state, &frame)).collect();
     sites.sort_by(|a, b| {
         let of = |site: &Shown| (badness(site.state.state), std::cmp::Reverse(site.state.warnings.len()));
@@ -173,7 +173,7 @@ pub(super) async fn one(
         Some("not_started") => "Not asked: the last read ended too short a time ago, or the site is paused.",
         _ => "",
     };
-    let state = state(viewer.site(&id)?, &viewer.app);
+    let state = viewer.state(viewer.site(&id)?);
     let frame = Frame::of(&viewer, "site", shown::name(&state.name));
     let site = Shown::of(state, &frame);
     Ok(page(StatusCode::OK, &One { frame, site, probed }))

@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::super::parameters::Parameters;
 use super::super::problem::Problem;
 use super::super::search::somewhere;
-use super::super::states::{Word, state};
+use super::super::states::Word;
 use super::super::viewer::Viewer;
 use super::home::Line;
 use super::{Frame, page, shown};
@@ -135,5 +135,5 @@ fn tiles(viewer: &Viewer, counts: &[(String, StatusCounts)], now: Timestamp) -> 
         counts: counts.iter().find(|(id, _)| *id == site.id.as_str()).map(|(_, counts)| *counts).unwrap_or_default(),
         id: site.id.to_string(),
     };
-    viewer.view.slots().map(|slot| tile(state(slot, &viewer.app))).collect()
+    viewer.view.slots().map(|slot| tile(viewer.state(slot))).collect()
 }

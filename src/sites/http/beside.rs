@@ -13,8 +13,8 @@ use crate::secret::Secret;
 /// Longest answer, in bytes.
 const MOST_BYTES: usize = 16 << 10;
 
-/// Status and body of a GET with one secret header. `url` is as browsers have it; it is asked where the gateway reaches the
-/// site, at one address after the other.
+/// Status and body of a request without a body of its own, with one secret header. `url` is as browsers have it; it is asked
+/// where the gateway reaches the site, at one address after the other.
 ///
 /// # Errors
 /// No answer, or one that is too long.
@@ -22,6 +22,7 @@ pub async fn beside(
     site: &config::Site,
     clients: &Clients,
     clock: Clock,
+    method: Method,
     url: &Url,
     header: (&'static str, &Secret),
     deadline: Deadline,
@@ -31,13 +32,13 @@ pub async fn beside(
     let mut value = HeaderValue::from_str(value.expose()).map_err(|_| bad("the question cannot stand in a header"))?;
     value.set_sensitive(true);
     let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
-    let arguments: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let arguments: Vec<(&str, &str)> = arguments.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     // Below the console's root it moves with it; elsewhere on the host its path is the same.
     let path = url.path().strip_prefix(site.public_url.path()).unwrap_or(url.path());
+    // Its arguments name the action, so they stay in the address of a POST, too.
+    let path = &url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let http = Http::new(site, clients, clock)?;
     let ask = |root, deadline| {
-        let request = Request { path, method: Method::Get, arguments: &arguments, headers: &headers };
+        let request = Request { path, method, arguments: &[], headers: &headers };
         let http = &http;
         async move {
             let mut answer = http.send(root, request, deadline).await?;

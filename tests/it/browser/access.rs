@@ -6,6 +6,7 @@ use metaconsole::demo::Fault;
 use serde_json::{Value, json};
 
 use super::driver::Browser;
+use crate::support::browser::hashed;
 use crate::support::gateway::{Served, console};
 use crate::support::program::Config;
 
@@ -53,6 +54,49 @@ async fn no_page_has_a_serious_finding() {
             broken
                 .extend(findings(&browser, &axe).await.into_iter().map(|it| format!("{scheme} {width} {page}: {it}")));
         }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The pages around a login, before and after it. Logs in as a person does, by the form.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_of_people_has_a_serious_finding_and_the_form_logs_in() {
+    let axe = axe();
+    let a = console(&["web-01"]);
+    let config = Config::new(&format!(
+        "gateway: {{state_dir: state}}\nsites: [{{id: a, url: \"{}\", credentials: {{token: \"file:token\"}}}}]\n\
+         access:\n  roles: {{all: {{search: ['*'], view: ['*'], admin: ['*']}}}}\n  \
+         users: [{{login: ana, password: '{}', roles: [all]}}]\n  \
+         wallboards: [{{name: noc, view: web, roles: [all]}}]\n",
+        a.url(),
+        hashed("ana")
+    ));
+    let served = Served::start(&config).await;
+    let browser = Browser::start(1200, 800).await;
+    let mut broken = Vec::new();
+    for pages in [&["/login", "/wall/pair"][..], &["/me", "/logout", "/pair"]] {
+        for (scheme, width) in [("light", 1200), ("dark", 1200), ("light", 380)] {
+            browser.scheme(scheme).await;
+            browser.size(width, 800).await;
+            for page in pages {
+                browser.open(&served.url(page)).await;
+                let found = findings(&browser, &axe).await;
+                broken.extend(found.into_iter().map(|it| format!("{scheme} {width} {page}: {it}")));
+                let fits = "document.documentElement.scrollWidth <= window.innerWidth";
+                assert_eq!(browser.eval(fits).await, json!(true), "{page} is wider than {width}");
+                if let Some(folder) = std::env::var_os("METACONSOLE_PICTURES") {
+                    let name = format!("{}-{scheme}-{width}.png", page.trim_start_matches('/').replace('/', "-"));
+                    let png = browser.driver.screenshot_as_png().await.unwrap();
+                    std::fs::write(PathBuf::from(folder).join(name), png).unwrap();
+                }
+            }
+        }
+        browser.open(&served.url("/login?next=%2Fme")).await;
+        let fill = "(document.querySelector('[name=login]').value = 'ana', \
+                    document.querySelector('[name=password]').value = 'correct horse ana', \
+                    document.querySelector('form button').click(), null)";
+        browser.eval(fill).await;
+        browser.says("h1", "local:ana").await;
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

@@ -22,7 +22,7 @@ async fn picture(browser: &Browser, name: &str) {
 async fn pictures_of_the_main_pages() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program(folder.path());
-    command.args(["demo", "--port", "18990"]);
+    command.args(["demo", "--anonymous", "--port", "18990"]);
     let mut running = Running::start_telling(command);
     running.greeting("The gateway is").await.unwrap();
     let browser = Browser::start(1200, 720).await;

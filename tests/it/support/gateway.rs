@@ -16,7 +16,7 @@ use metaconsole::config;
 use metaconsole::delegation::{Embedded, UsedTokens};
 use metaconsole::demo::{Agent, Console, Fleet, Handler, Module, ModuleState, Server, Settings};
 use metaconsole::http::{Gateway, router};
-use metaconsole::openings::{self, Openings};
+use metaconsole::openings::{self, Ledger, Openings};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -78,16 +78,16 @@ impl Served {
             let (folder, login) = (config.gateway.state_dir.clone().unwrap(), Box::new(Passwords::default()));
             Arc::new(People::open(&folder, &config.gateway.id, &config.access, login, witness, Clock::System).unwrap())
         });
-        let used = config.gateway.state_dir.as_ref().filter(|_| !config.gateway.keys.is_empty()).map(|folder| {
-            let store: Arc<dyn UsedTokens> = Arc::new(Embedded::open(&folder.join("used.redb")).unwrap());
-            store
+        let kept = config.gateway.state_dir.as_ref().filter(|_| !config.gateway.keys.is_empty()).map(|folder| {
+            let store: Arc<dyn UsedTokens> = Arc::new(Embedded::open_whenever(&folder.join("used.redb")).unwrap());
+            (store, Ledger::at(&folder.join("openings.redb")))
         });
         let app = Arc::new(ArcSwap::from_pointee(App::new(config, Clock::System)));
         let (drain, draining) = watch::channel(false);
         let reload_error = Arc::new(ArcSwapOption::empty());
         let openings = Openings::new(openings, Clock::following(Clock::System.now()));
-        let openings = Arc::new(match used {
-            Some(used) => openings.with_used(used),
+        let openings = Arc::new(match kept {
+            Some((used, ledger)) => openings.with_used(used).with_ledger(ledger),
             None => openings,
         });
         let gateway = Arc::new(Gateway { app, draining, reload_error, people, openings, journal });

@@ -107,6 +107,14 @@ impl PhpSite {
         std::fs::write(self.path("etc/loginhash"), secret).unwrap();
     }
 
+    /// How many of the console's sessions are logged in.
+    pub(crate) async fn sessions(&self) -> usize {
+        let count = "$base = new PDO('sqlite:' . $argv[1]); $base->exec('PRAGMA busy_timeout = 5000'); \
+                     echo $base->query(\"SELECT COUNT(*) FROM tsessions_php WHERE data LIKE '%id_usuario%'\")->fetchColumn();";
+        let output = Command::new("php").args(["-r", count, "--"]).arg(self.path("base")).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+    }
+
     /// What the drop-in decided, one JSON record each.
     pub(crate) fn decisions(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.path("audit")).unwrap_or_default();
@@ -154,6 +162,14 @@ impl Visitor {
     pub(crate) async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Answer {
         let request = self.client.post(url).header("sec-fetch-site", "cross-site").form(form);
         self.send(url, request).await
+    }
+
+    /// The state that the site gave this browser for its one opening.
+    pub(crate) fn state(&self) -> String {
+        let states = self.cookies.iter().filter(|((_, name), _)| name.starts_with("__Host-mc_pre_"));
+        let states: Vec<&String> = states.map(|(_, state)| state).collect();
+        assert_eq!(states.len(), 1);
+        states[0].clone()
     }
 
     /// Whether the console gave this browser a session.
