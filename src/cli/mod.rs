@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod demo;
 mod format;
+mod gate;
 mod gateway;
 mod keys;
 mod lines;
@@ -76,6 +77,8 @@ enum Command {
     /// Keys of openings: new master keys, and what a site's verifier gets.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Run the gate: the verifier beside a site's reverse proxy, for products that trust a header of their proxy.
+    Gate(gate::GateArgs),
     /// The audit log: does its chain hold?
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -294,6 +297,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>, environment: Env
         Command::Audit(what) => audit::audit(what),
         Command::Demo(args) => demo::demo(args, &program, environment).await,
         Command::Serve(args) => serve::serve(args, environment).await,
+        Command::Gate(args) => gate::gate(args, environment).await,
     }
 }
 

@@ -17,6 +17,7 @@ pub mod access;
 mod check;
 mod environment;
 mod files;
+pub mod gate;
 mod mistake;
 mod node;
 mod print;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-pub use check::{folded, load};
+pub use check::{folded, load, load_gate};
 pub use mistake::{Mistake, Mistakes};
 
 use crate::domain::{SiteId, SiteKind};

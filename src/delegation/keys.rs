@@ -196,6 +196,22 @@ impl SiteKey {
         Ok(Self { site: site.to_owned(), kid: kid.to_owned(), purpose, bytes })
     }
 
+    /// As `keys derive` writes it: 43 characters of base64url.
+    ///
+    /// # Errors
+    /// It is none, or no random one.
+    pub fn from_text(site: &str, kid: &str, purpose: Purpose, text: &str) -> Result<Self, KeyError> {
+        if !is_kid(kid) {
+            return Err(KeyError::Kid);
+        }
+        let bytes = Zeroizing::new(base64url::decode_array::<32>(text).ok_or(KeyError::Short)?);
+        let different: std::collections::HashSet<&u8> = bytes.iter().collect();
+        if different.len() < 8 {
+            return Err(KeyError::Weak);
+        }
+        Ok(Self { site: site.to_owned(), kid: kid.to_owned(), purpose, bytes })
+    }
+
     /// Its site.
     pub fn site(&self) -> &str {
         &self.site

@@ -11,11 +11,15 @@
 //! - **Pandora's hash** ([`pandora_login`]) never expires; it is made only where its weaknesses do not make it worse.
 
 mod account;
+mod again;
 mod base64url;
+mod called;
 mod claims;
+mod key_file;
 mod keys;
 mod pandora;
 mod push;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -24,11 +28,14 @@ mod used_embedded;
 mod verify;
 
 pub use account::{is_account, is_header_account, is_landing_path};
+pub use called::{Called, called};
 pub use claims::{Amr, Claims};
+pub use key_file::{KeyFileError, read_key_file};
 pub use keys::{KeyError, MasterKey, Purpose, SiteKey, is_kid, new_master};
 pub use pandora::{PandoraLogin, PandoraRefusal, pandora_login, secret_mark, strong_secret};
 pub use push::{Call, push};
+pub use sealed::{seal, unseal};
 pub use token::{MintError, NewToken, mint, random_number, state_hash};
 pub use used::{Use, UsedTokens};
 pub use used_embedded::{Embedded, StoreError, usable};
-pub use verify::{Opened, Policy, Refusal, Verifier, mc_token};
+pub use verify::{Opened, Policy, Refusal, Refused, Verifier, mc_token};

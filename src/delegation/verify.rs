@@ -102,6 +102,52 @@ pub struct Opened {
     pub kid: String,
 }
 
+/// A token that was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// What it said, when its code held: for the log.
+    pub claims: Option<Box<Claims>>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, claims: None }
+    }
+}
+
+/// Uses up a number, durably.
+pub(super) async fn spend(
+    used: &dyn UsedTokens,
+    site: &str,
+    number: &str,
+    exp: u64,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    match used.consume(site, number, exp, now).await {
+        Use::First => Ok(()),
+        Use::Replayed => Err(Refusal::Replayed),
+        Use::Unavailable => Err(Refusal::StoreUnavailable),
+    }
+}
+
+/// Whether these times hold now. `late` seconds are added to the end.
+pub(super) fn in_time(iat: u64, exp: u64, late: u64, now: Timestamp) -> Result<(), Refusal> {
+    let now = u64::try_from(now.as_secs()).map_err(|_| Refusal::NotYetValid)?;
+    let life = exp.checked_sub(iat).filter(|life| *life > 0).ok_or(Refusal::BadTimes)?;
+    if life > LONGEST_LIFE {
+        return Err(Refusal::TtlTooLong);
+    }
+    if iat > now.saturating_add(SKEW) {
+        return Err(Refusal::NotYetValid);
+    }
+    if now > exp.saturating_add(SKEW).saturating_add(late) {
+        return Err(Refusal::Expired);
+    }
+    Ok(())
+}
+
 /// One site's verifier.
 #[derive(Debug)]
 pub struct Verifier {
@@ -148,15 +194,40 @@ impl Verifier {
         now: Timestamp,
         used: &dyn UsedTokens,
     ) -> Result<Opened, Refusal> {
+        self.verify_from(token, browser_state.as_slice(), now, used).await.map_err(|refused| refused.refusal)
+    }
+
+    /// The same, from a browser that holds several states, one for each opening that it has begun.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, with what the token said when its code held.
+    pub async fn verify_from(
+        &self,
+        token: &str,
+        browser_states: &[&str],
+        now: Timestamp,
+        used: &dyn UsedTokens,
+    ) -> Result<Opened, Refused> {
         let opened = self.signed(token)?;
-        self.for_here_and_now(&opened.claims, now)?;
-        match used.consume(&self.site, &opened.claims.jti, opened.claims.exp, now).await {
-            Use::First => {}
-            Use::Replayed => return Err(Refusal::Replayed),
-            Use::Unavailable => return Err(Refusal::StoreUnavailable),
+        let decided = async {
+            self.for_here_and_now(&opened.claims, 0, now)?;
+            spend(used, &self.site, &opened.claims.jti, opened.claims.exp, now).await?;
+            self.admits(&opened.claims, browser_states)
+        };
+        match decided.await {
+            Ok(()) => Ok(opened),
+            Err(refusal) => Err(Refused { refusal, claims: Some(Box::new(opened.claims)) }),
         }
-        self.admits(&opened.claims, browser_state)?;
-        Ok(opened)
+    }
+
+    /// The site it is for.
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// Gateways whose texts it takes.
+    pub fn issuers(&self) -> &[String] {
+        &self.issuers
     }
 
     /// Length, structure, key id, code; only then what it says.
@@ -182,36 +253,28 @@ impl Verifier {
         Ok(Opened { claims, kid: kid.to_owned() })
     }
 
-    fn for_here_and_now(&self, claims: &Claims, now: Timestamp) -> Result<(), Refusal> {
-        if !self.issuers.contains(&claims.iss) {
+    /// From whom, to whom, when. `late` seconds are added to the end of its life.
+    pub(super) fn for_here_and_now(&self, claims: &Claims, late: u64, now: Timestamp) -> Result<(), Refusal> {
+        self.for_us(&claims.iss, &claims.aud)?;
+        in_time(claims.iat, claims.exp, late, now)
+    }
+
+    pub(super) fn for_us(&self, issuer: &str, audience: &str) -> Result<(), Refusal> {
+        if !self.issuers.iter().any(|known| known == issuer) {
             return Err(Refusal::WrongIssuer);
         }
-        if claims.aud != self.site {
-            return Err(Refusal::WrongAudience);
-        }
-        let now = u64::try_from(now.as_secs()).map_err(|_| Refusal::NotYetValid)?;
-        let life = claims.exp.checked_sub(claims.iat).filter(|life| *life > 0).ok_or(Refusal::BadTimes)?;
-        if life > LONGEST_LIFE {
-            return Err(Refusal::TtlTooLong);
-        }
-        if claims.iat > now.saturating_add(SKEW) {
-            return Err(Refusal::NotYetValid);
-        }
-        if now > claims.exp.saturating_add(SKEW) {
-            return Err(Refusal::Expired);
-        }
-        Ok(())
+        if audience == self.site { Ok(()) } else { Err(Refusal::WrongAudience) }
     }
 
     /// The rest, when the number is already spent.
-    fn admits(&self, claims: &Claims, browser_state: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn admits(&self, claims: &Claims, browser_states: &[&str]) -> Result<(), Refusal> {
         if !is_account(&claims.sub) || (self.policy.into_header && !is_header_account(&claims.sub)) {
             return Err(Refusal::BadSub);
         }
         if !is_landing_path(&claims.dst) {
             return Err(Refusal::BadDst);
         }
-        if browser_state.is_none_or(|state| state_hash(state) != claims.st) {
+        if !browser_states.iter().any(|state| state_hash(state) == claims.st) {
             return Err(Refusal::StateMismatch);
         }
         if !self.policy.allow.contains(&claims.sub) {

@@ -8,6 +8,7 @@ mod aside;
 mod connection;
 mod difference;
 mod door;
+mod gate;
 mod hashes;
 mod reload;
 mod signals;
@@ -45,6 +46,7 @@ use signals::{Asked, Signals};
 use tls::Tls;
 use watch::Watch;
 
+pub use gate::{GateError, GateService};
 pub use signals::Hangup;
 
 /// The last known rows may take so long at the end.

@@ -34,6 +34,10 @@ const AREAS: &[Area] = &[
     },
     Area { layer: 3, name: "federation", knows: &["secret", "clock", "domain", "inventory", "config", "sites"] },
     Area { layer: 3, name: "wire", knows: &["clock", "domain", "inventory", "sites", "federation"] },
+    // At the other end: what a site's verifier does over HTTP, whoever owns its sessions.
+    Area { layer: 3, name: "verifier", knows: &["secret", "clock", "domain", "delegation"] },
+    // Its owner beside a reverse proxy: the other process of ours.
+    Area { layer: 4, name: "gate", knows: &["secret", "clock", "domain", "config", "delegation", "verifier"] },
     Area {
         layer: 4,
         name: "app",
@@ -69,7 +73,19 @@ const AREAS: &[Area] = &[
     Area {
         layer: 6,
         name: "serve",
-        knows: &["clock", "domain", "audit", "config", "delegation", "access", "openings", "app", "kept", "http"],
+        knows: &[
+            "clock",
+            "domain",
+            "audit",
+            "config",
+            "delegation",
+            "access",
+            "openings",
+            "gate",
+            "app",
+            "kept",
+            "http",
+        ],
     },
     Area {
         layer: 7,
@@ -106,8 +122,8 @@ const ASSEMBLY: &str = "app";
 
 /// Crates that have a place, as they are written in code.
 const PLACES: &[Place] = &[
-    ("reqwest", &["sites", "remote"]),
-    ("axum", &["demo", "http", "serve"]),
+    ("reqwest", &["gate", "sites", "remote"]),
+    ("axum", &["demo", "gate", "http", "serve", "verifier"]),
     ("moka", &["federation"]),
     ("hyper", &["demo", "http", "serve", "sites::http::classify"]),
     ("hyper_util", &["demo", "http", "serve"]),
@@ -129,7 +145,7 @@ const PLACES: &[Place] = &[
     ("argon2", &["access", "config"]),
     ("jsonwebtoken", &["access"]),
     ("rpassword", &["cli"]),
-    ("redb", &["access", "delegation", "openings"]),
+    ("redb", &["access", "delegation", "gate", "openings"]),
     ("hmac", &["access", "delegation"]),
     ("hkdf", &["access", "delegation"]),
     ("md5", &["delegation"]),

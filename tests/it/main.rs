@@ -26,6 +26,7 @@ mod direct;
 mod floods;
 mod forms;
 mod fuzzed;
+mod gate;
 mod grants;
 mod house;
 mod http_clients;

@@ -5,6 +5,7 @@ mod address;
 mod credentials;
 mod delegation;
 mod fields;
+mod gate;
 mod gateway;
 mod reach;
 mod scope;
@@ -31,6 +32,7 @@ use shared::Shared;
 
 pub(super) use address::same_host;
 pub use delegation::folded;
+pub use gate::load_gate;
 pub(super) use values::{Span, duration};
 
 /// A thousand sites take less than one.
