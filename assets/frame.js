@@ -1,6 +1,6 @@
 // What every page has: the sites' pill and its pulse, the word when the gateway is lost, keys.
 
-import { announce, ago, ask, base, clock, make, shown, sitePage, siteSign } from './text.js';
+import { ago, ask, base, clock, make, shown, sitePage, siteSign } from './text.js';
 import './keys.js';
 
 const root = document.documentElement;
@@ -13,7 +13,7 @@ const at = (id) => document.getElementById(id);
 let lastGood = Date.now();
 let timer = 0;
 let running = null;
-let sites = null;
+let out = false;
 
 /** Counts of sites by state, as last heard. */
 export let pulse = null;
@@ -21,11 +21,16 @@ export let pulse = null;
 /** Tells the frame that the gateway has answered, whatever was asked. */
 export function heard() {
   lastGood = Date.now();
+  // Of somebody who is logged out only the pulse can tell that they are back.
+  if (out) return;
   at('lost').hidden = true;
   root.classList.remove('is-lost');
   document.title = document.title.replace(/^!! /, '');
   restartWatch();
 }
+
+/** Whether the session is known to have ended. */
+export const ended = () => out;
 
 /** The banner that shows by itself when no script has run for a while: a style's clock, which needs none. */
 function restartWatch() {
@@ -79,12 +84,18 @@ async function beat() {
     const answer = await ask('api/v1/pulse', { patience: PATIENCE, signal: running.signal });
     pulse = answer;
     show(answer.sites);
+    if (out) {
+      out = false;
+      document.dispatchEvent(new CustomEvent('session-back'));
+    }
     heard();
     at('pulse').textContent = `gateway heard ${clock(lastGood)}`;
     document.dispatchEvent(new CustomEvent('pulse', { detail: answer }));
     if (at('pill').open) list();
   } catch (problem) {
-    if (problem?.code) lost(`It says: ${shown(problem.detail)}.`);
+    // Logged out is not lost: the gateway has answered.
+    if (problem?.code === 'signed_out') restartWatch();
+    else if (problem?.code) lost(`It says: ${shown(problem.detail)}.`);
     else lost('');
   } finally {
     running = null;
@@ -94,8 +105,9 @@ async function beat() {
 
 /** One line per site in the opened pill, worst first. */
 async function list() {
+  let sites;
   try {
-    sites = (await ask('api/v1/sites')).sites;
+    ({ sites } = await ask('api/v1/sites'));
   } catch {
     return;
   }
@@ -115,14 +127,16 @@ async function list() {
 
 at('pill').addEventListener('toggle', () => at('pill').open && list());
 document.addEventListener('session-ended', () => {
-  const banner = at('lost');
-  const here = location.pathname.replace(base, '/') + location.search;
-  banner.replaceChildren(
-    make('strong', {}, 'You are logged out. '),
-    make('a', { href: `${base}login?next=${encodeURIComponent(here)}` }, 'Log in again'),
-    '; your search is kept.',
-  );
-  banner.hidden = false;
+  if (out) return;
+  out = true;
+  const again = make('a', { id: 'login-again' }, 'Log in again');
+  const aim = () => {
+    again.href = `${base}login?next=${encodeURIComponent(location.pathname.replace(base, '/') + location.search)}`;
+  };
+  aim();
+  again.addEventListener('click', aim);
+  at('lost').replaceChildren(make('strong', {}, 'You are logged out. '), again, `; what you see is kept, and of ${clock(lastGood)}.`);
+  at('lost').hidden = false;
 });
 document.addEventListener('click', (event) => {
   for (const open of document.querySelectorAll('details[open]')) {
@@ -143,6 +157,9 @@ addEventListener('offline', () => lost('This machine is offline.'));
 at('clock').textContent = clock(Date.now());
 setInterval(() => {
   at('clock').textContent = clock(Date.now());
+  if (!document.hidden && Date.now() % 10000 < 1000) {
+    for (const time of document.querySelectorAll('time.ago')) time.textContent = ago(time.dateTime);
+  }
   // After sleep, or when the pulse itself is stuck.
   if (!document.hidden && Date.now() - lastGood > BEAT + PATIENCE + 500 && !running) beat();
 }, 1000);

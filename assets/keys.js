@@ -5,6 +5,7 @@ import { base, make } from './text.js';
 const KEYS = [
   ['/', 'to the search box, from anywhere'],
   ['Esc', 'close what is open; in the box: clear it'],
+  ['→', 'at the end of the line: take the first suggestion'],
   ['j  k  ↓  ↑', 'next and previous row (the arrows from the box too)'],
   ['Enter', 'open the chosen row, o: in its own console'],
   ['Home  End', 'first and last row'],
@@ -43,7 +44,7 @@ document.addEventListener('keydown', (event) => {
     for (const open of document.querySelectorAll('details[open]')) open.open = false;
     return;
   }
-  if (typing(event)) return;
+  if (typing(event) || (dialog?.open && event.key !== '?')) return;
   if (event.key === '?') {
     event.preventDefault();
     help();

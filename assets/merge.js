@@ -60,10 +60,19 @@ export class Merge {
     return sum;
   }
 
+  /** The same by status. */
+  counts() {
+    const sum = {};
+    for (const { counts } of this.sites.values()) {
+      for (const status of STATUSES) sum[status] = (sum[status] ?? 0) + (counts?.[status] ?? 0);
+    }
+    return sum;
+  }
+
   /** What each site contributed, as far as known. */
   outcomes() {
     if (this.summary) return this.summary.sites;
-    return [...this.sites.values()].map(({ site, matched, agents, ...rest }) => ({ id: site, rows: matched, ...rest }));
+    return [...this.sites.values()].map(({ site, matched, agents, counts, ...rest }) => ({ id: site, rows: matched, ...rest }));
   }
 
   /** The best rows of all sites. */

@@ -1,6 +1,7 @@
 // One row of the table: its columns, and what stands in each.
 
-import { agentPage, ago, bdi, clock, make, shown, sign, sitePage, STATUSES, web, word } from './text.js';
+import { door } from './doors.js';
+import { agentPage, bdi, clock, make, shown, sign, sitePage, STATUSES, when, word } from './text.js';
 
 const name = (agent) => (agent.alias.trim() === '' ? '(no name)' : agent.alias);
 
@@ -15,11 +16,9 @@ export const COLUMNS = [
   ['groups', 'Groups', true, ({ agent }) => [bdi(agent.groups.join(', '))]],
   ['modules', 'Modules', true, modules],
   ['contact', 'Last value', true, contact],
-  ['asof', 'Read', false, ({ agent }) => [time(agent.as_of)]],
+  ['asof', 'Read', false, ({ agent }) => [when(agent.as_of)]],
   ['open', 'Console', true, open],
 ];
-
-const time = (at) => make('time', { dateTime: at, title: clock(at) }, ago(at));
 
 function status({ agent, others }) {
   const cells = [sign(agent.status)];
@@ -49,14 +48,14 @@ function modules({ agent }) {
 }
 
 function contact({ agent }) {
-  return [agent.last_contact ? time(agent.last_contact) : 'never'];
+  return [agent.last_contact ? when(agent.last_contact) : 'never'];
 }
 
 function open({ agent }) {
-  const address = web(agent.links.console);
-  if (!agent.links.console || !address) return [];
-  const label = `Open ${shown(name(agent))} in the console of ${agent.site}`;
-  return [make('a', { href: address, target: '_blank', rel: 'noreferrer', tabIndex: -1, 'aria-label': label, title: label }, 'open')];
+  const way = door(agent);
+  if (!way) return [];
+  const { href, rel, label } = way;
+  return [make('a', { href, target: '_blank', rel, tabIndex: -1, title: label }, way.word, make('span', { className: 'unseen' }, ` ${way.more}: ${shown(name(agent))}`))];
 }
 
 /** A row for one item (`agent`, and `others`: the same host on other sites). */

@@ -21,6 +21,10 @@ export async function stream(parameters, tell, signal) {
     for (const line of lines) {
       if (line === '') continue;
       const record = JSON.parse(line);
+      if (record.ended) {
+        announce();
+        throw { code: record.ended, detail: 'you are logged out' };
+      }
       whole = whole || 'summary' in record;
       tell(record);
     }

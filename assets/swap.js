@@ -41,6 +41,9 @@ async function swap() {
 
 document.addEventListener('visibilitychange', () => document.hidden || swap());
 
+/** Asks at once. */
+export const now = swap;
+
 /** Runs after each time. */
 export function keep(then) {
   after = then;

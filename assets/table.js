@@ -1,19 +1,22 @@
 // The table of rows: any number of them, of which only those in sight are in the page. Columns, order, the chosen row.
 
+import { door } from './doors.js';
 import { fold } from './query.js';
 import { COLUMNS, row } from './rows.js';
-import { agentPage, make, memory, web } from './text.js';
+import { agentPage, make, memory } from './text.js';
 
 /** Rows kept ready above and below what is in sight. */
 const SPARE = 12;
 
 export class Table {
-  constructor(table, { sorted, more }) {
+  /** `sorted`: another order is wanted; `more`: rows of these places are looked at; `most`: so many are ever held. */
+  constructor(table, { sorted, more, most }) {
     this.table = table;
     this.body = table.tBodies[0];
     this.head = table.tHead.rows[0];
     this.sorted = sorted;
     this.more = more;
+    this.most = most;
     this.rows = [];
     this.items = [];
     this.built = new Map();
@@ -34,14 +37,16 @@ export class Table {
 
   /** Other rows; the chosen one stays chosen when it is still there. */
   show(rows, total, sort) {
-    const key = this.items[this.chosen] && keyOf(this.items[this.chosen]);
+    // One that is not read yet stays chosen by its place.
+    const item = this.items[this.chosen];
     const heading = !this.live || sort !== this.sort;
     this.live = true;
     [this.rows, this.total, this.sort] = [rows, total, sort];
-    this.items = this.together ? grouped(rows) : rows.map((agent) => ({ agent, others: [] }));
-    this.chosen = key ? this.items.findIndex((item) => keyOf(item) === key) : -1;
+    this.items = this.together ? grouped(rows) : rows.map((agent, at) => ({ agent, others: [], at }));
+    if (item) this.chosen = this.items.findIndex((other) => keyOf(other) === keyOf(item));
+    else this.chosen = Math.min(this.chosen, this.#count() - 1);
     if (heading) this.#heading();
-    this.table.setAttribute('aria-rowcount', String(Math.max(total, this.items.length) + 1));
+    this.table.setAttribute('aria-rowcount', String(Math.max(this.together ? 0 : total, this.#count()) + 1));
     this.draw();
   }
 
@@ -66,8 +71,8 @@ export class Table {
 
   /** The row with this place becomes the chosen one, and is in sight. */
   choose(place) {
-    if (this.items.length === 0) return;
-    this.chosen = Math.min(Math.max(place, 0), this.items.length - 1);
+    if (this.#count() === 0) return;
+    this.chosen = Math.min(Math.max(place, 0), this.#count() - 1);
     const height = this.#height();
     const top = this.body.getBoundingClientRect().top + this.chosen * height;
     const head = this.table.tHead.getBoundingClientRect().height;
@@ -81,20 +86,21 @@ export class Table {
     const item = this.items[Math.max(this.chosen, 0)];
     if (!item) return;
     if (!console) location.href = agentPage(item.agent);
-    else if (item.agent.links.console && web(item.agent.links.console)) window.open(web(item.agent.links.console), '_blank', 'noreferrer');
+    else if (door(item.agent)) window.open(door(item.agent).href, '_blank', door(item.agent).rel);
   }
 
   /** Puts the rows in sight into the page. */
   draw() {
     const height = this.#height();
     const top = this.body.getBoundingClientRect().top;
-    const count = this.items.length;
+    const count = this.#count();
     const from = Math.max(0, Math.min(count, Math.floor(-top / height) - SPARE));
     const to = Math.min(count, Math.max(from, Math.ceil((innerHeight - top) / height) + SPARE));
     const width = this.columns.size;
+    const read = Math.min(to, this.items.length);
     const wanted = [gap('above', from * height, width)];
     const kept = new Map();
-    for (let place = from; place < to; place += 1) {
+    for (let place = from; place < read; place += 1) {
       const item = this.items[place];
       const key = `${keyOf(item)} ${place}`;
       const old = this.built.get(key);
@@ -106,14 +112,26 @@ export class Table {
       kept.set(key, { element, agent: item.agent, others: item.others.length });
       wanted.push(element);
     }
-    wanted.push(gap('below', (count - to) * height, width));
+    wanted.push(gap('below', (count - Math.max(from, read)) * height, width));
     this.built = kept;
     place(this.body, wanted);
     if (this.chosen >= from && this.chosen < to) this.table.setAttribute('aria-activedescendant', `row-${this.chosen}`);
     else this.table.removeAttribute('aria-activedescendant');
-    // Whoever goes to the end, or has a window that shows it, gets what comes after it.
-    const atEnd = to >= count && (scrollY > 0 || this.chosen >= count - 1 || document.documentElement.scrollHeight <= innerHeight + 60);
-    if (atEnd && this.live && this.rows.length < this.total) this.more();
+    if (!this.live) return;
+    const placeOf = (item) => this.items[item]?.at ?? this.rows.length + item - this.items.length;
+    const [first, end] = [Math.max(0, Math.floor(-top / height)), Math.min(count, Math.ceil((innerHeight - top) / height))];
+    if (end > first) this.more(placeOf(first), placeOf(end - 1) + 1);
+  }
+
+  /** Rows there are or will be once they are read. */
+  #count() {
+    return this.items.length + Math.max(0, Math.min(this.total, this.most) - this.rows.length);
+  }
+
+  /** Builds every row again: what stands in them has another meaning now. */
+  anew() {
+    this.built = new Map();
+    if (this.live) this.draw();
   }
 
   #height() {
@@ -161,17 +179,23 @@ export class Table {
 
 const keyOf = ({ agent }) => `${agent.site}/${agent.id}`;
 
+const aliases = new WeakMap();
+
+function aliasOf(agent) {
+  if (!aliases.has(agent)) aliases.set(agent, fold(agent.alias).trim());
+  return aliases.get(agent);
+}
+
 /** Rows of one alias on several sites as one item, at the place of the first. */
 function grouped(rows) {
   const groups = new Map();
-  for (const agent of rows) {
-    const alias = fold(agent.alias).trim();
-    const key = alias === '' ? `${agent.site}/${agent.id}` : alias;
+  rows.forEach((agent, at) => {
+    const key = aliasOf(agent) || keyOf({ agent });
     const group = groups.get(key);
-    if (group && group.agent.site !== agent.site) group.others.push(agent);
-    else if (group) groups.set(`${key} ${agent.site}/${agent.id}`, { agent, others: [] });
-    else groups.set(key, { agent, others: [] });
-  }
+    const apart = group && (group.agent.site === agent.site || group.others.some((other) => other.site === agent.site));
+    if (group && !apart) group.others.push(agent);
+    else groups.set(apart ? `${key} ${keyOf({ agent })}` : key, { agent, others: [], at });
+  });
   return [...groups.values()];
 }
 

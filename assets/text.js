@@ -78,6 +78,9 @@ export function clock(at) {
   return date.toDateString() === new Date().toDateString() ? short.format(date) : long.format(date);
 }
 
+/** How long ago, and on hover when; `frame.js` keeps it current. */
+export const when = (at) => make('time', { className: 'ago', dateTime: at, title: clock(at) }, ago(at));
+
 export const agentPage = (agent) => `${base}agents/${encodeURIComponent(agent.site)}/${encodeURIComponent(agent.id)}`;
 export const sitePage = (site) => `${base}sites/${encodeURIComponent(site)}`;
 
@@ -111,6 +114,29 @@ export async function ask(path, { patience = 15000, signal, ...rest } = {}) {
 export function announce() {
   document.dispatchEvent(new CustomEvent('session-ended'));
 }
+
+/** The place where a page was left, for whoever comes back to it in this window: by the history, or by the login. */
+export const visit = {
+  leave(place) {
+    try {
+      sessionStorage.setItem('metaconsole.left', JSON.stringify({ ...place, address: location.pathname + location.search }));
+    } catch {
+      // Then they begin at the top.
+    }
+  },
+  come() {
+    try {
+      const left = JSON.parse(sessionStorage.getItem('metaconsole.left'));
+      sessionStorage.removeItem('metaconsole.left');
+      const how = performance.getEntriesByType('navigation')[0]?.type;
+      const here = location.pathname + location.search;
+      const same = left.address === here && (left.login || how === 'back_forward' || how === 'reload');
+      return same || (left.login && here === base) ? left : null;
+    } catch {
+      return null;
+    }
+  },
+};
 
 /** What this browser remembers for us. Private windows may refuse. */
 export const memory = {

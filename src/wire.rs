@@ -208,6 +208,9 @@ pub struct SiteRecord<'a> {
     pub pending: bool,
     /// How many of its agents match.
     pub matched: usize,
+    /// The same by status; not there where only the rows of a cut answer could be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<StatusCounts>,
     /// How it contributed.
     #[serde(flatten)]
     pub told: Told<'a>,
@@ -289,6 +292,7 @@ pub fn site_record<'a>(answer: &'a SiteAnswer, linker: &dyn Linker) -> SiteRecor
         site: Cow::Borrowed(&outcome.site),
         pending: answer.pending,
         matched: outcome.rows,
+        counts: Some(answer.counts).filter(|counts| usize::try_from(counts.total()) == Ok(outcome.rows)),
         told: told(outcome),
         agents: answer.rows.iter().map(|row| agent(row, linker)).collect(),
     }

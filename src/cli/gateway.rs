@@ -115,8 +115,10 @@ async fn stream(
 
 fn site_by_site(report: &Report) -> impl Iterator<Item = SiteAnswer> {
     report.sites.iter().map(|outcome| {
-        let rows = report.rows.iter().filter(|row| row.site == outcome.site).cloned().collect();
-        SiteAnswer { outcome: outcome.clone(), pending: false, counts: StatusCounts::default(), rows }
+        let rows: Vec<_> = report.rows.iter().filter(|row| row.site == outcome.site).cloned().collect();
+        let mut counts = StatusCounts::default();
+        rows.iter().for_each(|row| counts.add(row.hit.agent.status));
+        SiteAnswer { outcome: outcome.clone(), pending: false, counts, rows }
     })
 }
 

@@ -16,6 +16,7 @@ use crate::access::accounts::{Opening, opening};
 use crate::access::rights::Principal;
 use crate::config::access::Permission;
 use crate::domain::SiteId;
+use crate::federation::Slot;
 use crate::inventory::Visible;
 use crate::openings::Route;
 
@@ -68,7 +69,7 @@ pub(super) async fn me(
 
 /// Each site that the viewer sees.
 pub(super) fn sites(viewer: &Viewer, principal: Option<&Principal>) -> Vec<Seen> {
-    let seen = |slot: &Arc<crate::federation::Slot>| {
+    let seen = |slot: &Arc<Slot>| {
         let plan = slot.plan();
         let groups = viewer.view.seat(plan.id.as_str()).and_then(|(_, visible)| match visible.as_ref() {
             Visible::All => None,
@@ -86,7 +87,15 @@ pub(super) fn sites(viewer: &Viewer, principal: Option<&Principal>) -> Vec<Seen>
 }
 
 /// What a click would do: a word, the account, and why it would not work.
-type Click = (&'static str, Option<String>, Option<&'static str>);
+pub(super) type Click = (&'static str, Option<String>, Option<&'static str>);
+
+/// The same for one site of a viewer's.
+pub(super) fn at(viewer: &Viewer, slot: &Slot) -> Result<Click, Problem> {
+    let principal = viewer.identity.somebody()?.map(|somebody| &somebody.principal);
+    let plan = slot.plan();
+    let may = principal.is_some_and(|who| who.grants.on(Permission::Open, &plan.id, &plan.tags).is_some());
+    Ok(as_whom(viewer, principal, &plan.id, may))
+}
 
 fn as_whom(viewer: &Viewer, who: Option<&Principal>, site: &SiteId, may: bool) -> Click {
     let site = viewer.app.config.sites.iter().find(|configured| configured.id == *site);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use crate::domain::{Agent, Failure, Outcome, SiteError, SiteId, StatusCounts};
+use crate::domain::{Agent, Failure, Outcome, SiteError, SiteId};
 use crate::federation::{Report, Row, SiteAnswer};
 use crate::inventory::{Hit, SortKey};
 use crate::wire::{self, Linker};
@@ -78,7 +78,10 @@ impl Reader {
         let rows: Vec<Row> = record.agents.into_iter().map(|agent| row(agent, &mut links)).collect();
         let by_id = rows.iter().map(|row| (row.hit.agent.id.clone(), row.clone())).collect();
         self.rows.insert(outcome.site.clone(), by_id);
-        Piece::Site(SiteAnswer { outcome, pending: record.pending, counts: StatusCounts::default(), rows }, links)
+        Piece::Site(
+            SiteAnswer { outcome, pending: record.pending, counts: record.counts.unwrap_or_default(), rows },
+            links,
+        )
     }
 
     fn summary(&mut self, summary: wire::Summary<'_>) -> Report {

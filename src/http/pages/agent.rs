@@ -10,18 +10,18 @@ use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::super::me;
 use super::super::parameters::Parameters;
 use super::super::problem::Problem;
 use super::super::states::Word;
 use super::super::viewer::Viewer;
 use super::home::Line;
 use super::{Frame, page, shown};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Timestamp};
 use crate::config::access::Permission;
-use crate::domain::Query;
+use crate::domain::{Contribution, Query};
 use crate::federation::{Held, Question, Report, Slot, Wanted};
 use crate::sites::View;
-use crate::wire::Linker as _;
 
 /// So many rows of the same host on other sites.
 const ELSEWHERE: usize = 50;
@@ -37,8 +37,31 @@ struct Page<'a> {
     /// `None` while nothing is known of the site.
     known: Option<Known<'a>>,
     id: &'a str,
-    links: Vec<(&'static str, String)>,
+    /// The same agent in our API.
+    api: String,
+    door: Option<Door>,
     elsewhere: Vec<Line<'a>>,
+    /// Sites that nobody can look through now.
+    blind: usize,
+}
+
+/// The way into the site's console.
+#[derive(Debug)]
+struct Door {
+    /// As whom; where there is none, people log in there.
+    account: Option<String>,
+    /// Why there is none.
+    why: &'static str,
+    main: String,
+    /// The other views of the agent.
+    more: Vec<(&'static str, String)>,
+}
+
+/// Whether an alert has fired, as far as that is known.
+#[derive(Debug)]
+struct Alerts {
+    fired: bool,
+    as_of: String,
 }
 
 #[derive(Debug)]
@@ -49,6 +72,7 @@ struct Known<'a> {
     stale: bool,
     counts: Vec<(&'static str, String, u32)>,
     contact: String,
+    alerts: Result<Alerts, String>,
 }
 
 /// `GET /agents/{site}/{agent}`
@@ -73,6 +97,9 @@ pub(super) async fn agent(
         None => None,
     };
     let rows = elsewhere.as_ref().map(|report| report.rows.as_slice()).unwrap_or_default();
+    let blind = elsewhere
+        .as_ref()
+        .map_or(0, |report| report.sites.iter().filter(|outcome| outcome.contribution == Contribution::Failed).count());
     let others = rows.iter().filter(|row| row.site.as_str() != site || row.hit.agent.id != id);
     let known = agent.as_ref().zip(held.as_ref()).map(|(agent, held)| Known {
         agent,
@@ -81,6 +108,7 @@ pub(super) async fn agent(
         stale: !matches!(state.state, Word::Ok | Word::Idle),
         counts: counts(agent),
         contact: agent.last_contact.map_or_else(|| "never".to_owned(), |at| shown::ago(at, frame.now)),
+        alerts: alerts(slot, &id, frame.now),
     });
     let status = if known.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let template = Page {
@@ -92,7 +120,9 @@ pub(super) async fn agent(
             .map(|error| (shown::text(&error.message), shown::span(error.since.until(frame.now)))),
         known,
         id: &id,
-        links: links(slot, &viewer, &id),
+        api: format!("{}api/v1/sites/{site}/agents/{}", frame.base, segment(&id)),
+        door: door(slot, &viewer, &id)?,
+        blind,
         elsewhere: others.map(|row| Line::of(row, &viewer, frame.now)).collect(),
         frame,
         site,
@@ -134,18 +164,44 @@ fn counts(agent: &crate::domain::Agent) -> Vec<(&'static str, String, u32)> {
     all.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| (word, word.replace('_', " "), count)).collect()
 }
 
-/// The site's own pages of the agent.
-fn links(slot: &Arc<Slot>, viewer: &Viewer, id: &str) -> Vec<(&'static str, String)> {
-    let Ok(site) = &slot.plan().site else { return Vec::new() };
-    let main = viewer.app.console(&slot.plan().id, id).map(String::from).unwrap_or_default();
+/// What was told last of its alerts: reads no site. Nothing, or nothing recent: why.
+fn alerts(slot: &Slot, id: &str, now: Timestamp) -> Result<Alerts, String> {
+    let look = slot.look_alerts(false);
+    let told = look.shown().map(|held| Alerts { fired: held.fired.contains(id), as_of: shown::ago(held.as_of, now) });
+    told.ok_or_else(|| look.failure.as_ref().map(|why| shown::text(&why.error.message)).unwrap_or_default())
+}
+
+/// How the site's pages of the agent are reached: handed over, where this person has an account there, or by its login.
+fn door(slot: &Slot, viewer: &Viewer, id: &str) -> Result<Option<Door>, Problem> {
+    let Ok(site) = &slot.plan().site else { return Ok(None) };
+    let (word, account, _) = me::at(viewer, slot)?;
+    let why = match word {
+        "no_account" => "no account there is linked to you",
+        "not_granted" => "you do not have the right to open it from here",
+        "closed" => "nobody can be handed over now",
+        _ => "",
+    };
+    let handed = |view: &str| {
+        format!("{}open/{}?view={view}:{}", viewer.app.config.gateway.public_url.path(), slot.plan().id, segment(id))
+    };
+    let link = |word: &'static str, view: View<'_>| match &account {
+        Some(_) => handed(word),
+        None => site.link(view).to_string(),
+    };
     let more = [
         ("modules", View::Modules(id)),
         ("alerts", View::Alerts(id)),
         ("events", View::Events(id)),
         ("graphs", View::Graphs(id)),
     ];
-    let more = more.map(|(word, view)| (word, site.link(view).to_string()));
-    std::iter::once(("agent", main)).chain(more).collect()
+    let more = more.map(|(word, view)| (word, link(word, view)));
+    let main = link("agent", View::Agent(id));
+    Ok(Some(Door { account, why, main, more: more.into() }))
+}
+
+/// An id as one part of an address.
+fn segment(id: &str) -> String {
+    url::form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 fn gone(site: &str) -> Problem {

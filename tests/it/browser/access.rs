@@ -41,15 +41,37 @@ async fn no_page_has_a_serious_finding() {
     browser.open(&served.url("/")).await;
     browser.says("#status", "2 agents").await;
     let mut broken = Vec::new();
-    for (scheme, width) in [("light", 1200), ("dark", 1200), ("light", 380)] {
+    for (scheme, width) in [("light", 1200), ("dark", 1200), ("light", 380), ("dark", 380)] {
         browser.scheme(scheme).await;
         browser.size(width, 800).await;
-        for page in ["/", "/?q=web+stat:up", "/sites", "/sites/b", "/agents/a/1", "/wall", "/nowhere"] {
+        for page in [
+            "/",
+            "/?q=web+status:normal+-test",
+            "/?q=web+stat:up",
+            "/sites",
+            "/sites/b",
+            "/agents/a/1",
+            "/wall",
+            "/nowhere",
+        ] {
             browser.open(&served.url(page)).await;
             if page == "/" {
                 browser.says("#status", "2 agents").await;
                 browser.eval("document.getElementById('pill').open = true").await;
                 browser.says("#pill", "refuses connections").await;
+            }
+            if page == "/?q=web+status:normal+-test" {
+                browser.says("#chips", "-test 2").await;
+                for open in ["document.getElementById('view').open = true", "document.getElementById('help').click()"] {
+                    broken.extend(
+                        findings(&browser, &axe).await.into_iter().map(|it| format!("{scheme} {width} {page}: {it}")),
+                    );
+                    browser.eval(open).await;
+                }
+            }
+            if page.starts_with("/agents/") {
+                browser.until("document.querySelector('.modules svg.line') !== null").await;
+                browser.says("#events", "No events").await;
             }
             broken
                 .extend(findings(&browser, &axe).await.into_iter().map(|it| format!("{scheme} {width} {page}: {it}")));

@@ -3,10 +3,15 @@
 //! `scripts/test` installs what this needs. One browser at a time: a machine has few cores, and pages have clocks.
 
 mod access;
+mod agent;
 mod direct;
 mod driver;
 mod hostile;
 mod pages;
+mod people;
 mod pictures;
 mod search;
+mod strips;
 mod subpath;
+mod table;
+mod watch;

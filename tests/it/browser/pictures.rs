@@ -31,6 +31,7 @@ async fn pictures_of_the_main_pages() {
     browser.until("/5\\/6 live/.test(document.getElementById('pill').innerText)").await;
     browser.open(&at("/?q=web+status:critical,warning")).await;
     browser.says("#status", "1 of 6 sites missing").await;
+    browser.until("document.querySelector('#chips small')?.innerText !== ''").await;
     picture(&browser, "search.png").await;
     browser.scheme("dark").await;
     browser.open(&at("/wall")).await;
@@ -39,10 +40,27 @@ async fn pictures_of_the_main_pages() {
     browser.scheme("light").await;
     browser.open(&at("/sites")).await;
     picture(&browser, "sites.png").await;
-    browser.open(&at("/agents/madrid/1")).await;
-    browser.until("document.getElementById('detail').getAttribute('aria-busy') === 'false'").await;
+    browser.size(1300, 760).await;
+    // One with something to see: of a name that several sites know.
+    let worst = browser
+        .eval(
+            "fetch('/api/v1/search?q=site:madrid+db-master&limit=1').then((r) => r.json()).then((a) => a.agents[0].id)",
+        )
+        .await;
+    let worst = format!("/agents/madrid/{}", worst.as_str().unwrap());
+    let drawn = "document.querySelectorAll('.modules svg.line').length >= 4 && document.querySelectorAll('.modules svg.line').length >= document.querySelectorAll('.modules tbody tr').length - 1 && document.querySelectorAll('#events tr').length > 0";
+    browser.open(&at(&worst)).await;
+    browser.until(drawn).await;
+    browser.eval("document.getElementById('ask-alerts')?.click()").await;
+    browser.says("#alerts", "as of").await;
+    browser.until(drawn).await;
     picture(&browser, "agent.png").await;
     browser.size(390, 780).await;
+    browser.scheme("dark").await;
+    browser.open(&at(&worst)).await;
+    browser.until(drawn).await;
+    picture(&browser, "agent-phone.png").await;
+    browser.scheme("light").await;
     browser.open(&at("/?q=web")).await;
     browser.says("#status", "1 of 6 sites missing").await;
     picture(&browser, "search-phone.png").await;

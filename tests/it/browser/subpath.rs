@@ -39,6 +39,13 @@ async fn pages_work_under_a_sub_path_whether_the_proxy_strips_it_or_not() {
         browser.says("[role=status]", "sked: ").await;
         browser.open(&format!("{root}agents/a/1")).await;
         browser.says("h1", "web-01").await;
+        browser.until("document.querySelector('.modules svg.line') !== null").await;
+        browser.eval("document.getElementById('ask-alerts')?.click()").await;
+        browser.says("#alerts", "none fired").await;
+        assert_eq!(
+            browser.eval("document.querySelector('.views a:last-child').pathname").await,
+            "/tools/meta/api/v1/sites/a/agents/1"
+        );
         let elsewhere = "performance.getEntriesByType('resource').filter((r) => !new URL(r.name).pathname.startsWith('/tools/meta/')).length";
         assert_eq!(browser.eval(elsewhere).await, 0, "strips: {strips}");
         browser.open(&format!("{root}nothing-here")).await;
