@@ -29,8 +29,9 @@ pub struct Links {
     pub page: String,
     /// Its page in the site's own console.
     pub console: String,
-    /// Where a person is handed over to that console.
-    pub open: String,
+    /// Where a person is handed over to that console; only for persons who can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
 }
 
 /// One agent.
@@ -252,6 +253,10 @@ pub trait Linker {
     fn console(&self, site: &SiteId, agent: &str) -> Option<Url>;
     /// Our own address, with a slash at its end; `/` for links relative to the host.
     fn base(&self) -> &str;
+    /// Whether whoever reads the rows can be handed over to that console.
+    fn opens(&self, _site: &SiteId) -> bool {
+        false
+    }
 }
 
 /// A row as a record.
@@ -281,7 +286,7 @@ fn links(site: &SiteId, agent: &str, linker: &dyn Linker) -> Links {
         own: format!("{base}api/v1/sites/{site}/agents/{id}"),
         page: format!("{base}agents/{site}/{id}"),
         console: linker.console(site, agent).map(String::from).unwrap_or_default(),
-        open: format!("{base}open/{site}?view=agent:{id}"),
+        open: linker.opens(site).then(|| format!("{base}open/{site}?view=agent:{id}")),
     }
 }
 

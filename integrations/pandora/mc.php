@@ -27,6 +27,12 @@ const BODY_MAX = 8192;
 const CONTINUE_FOR = 150;
 const TABLE = 'tmc_openings';
 const PRE_COOKIE = '__Host-mc_pre_';
+/**
+ * The console's session that a browser had at `start`. Browsers send that itself with a navigation, but not with the
+ * gateway's form, which comes from another site (SameSite; without the attribute after two minutes): somebody else's
+ * session would be replaced unasked.
+ */
+const WAS_COOKIE = '__Host-mc_was';
 /** What a site may permit although it is refused by default. A disabled, blocked or API-only account never enters. */
 const PERMITS = ['administrator', 'second_factor', 'password_change', 'address_list'];
 
@@ -511,8 +517,10 @@ function answer(int $status, string $type, string $body, array $headers = []): v
 function page(string $title, string $body): string
 {
     return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>$title</title>"
-        . '<meta name="viewport" content="width=device-width"><style>body{font:1rem/1.5 sans-serif;max-width:34rem;'
-        . 'margin:12vh auto;padding:0 1rem}button{font:inherit;padding:.4rem 1rem}</style></head>'
+        . '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        . '<style>body{font:1rem/1.5 sans-serif;max-width:34rem;'
+        . 'margin:12vh auto;padding:0 1rem}button{font:inherit;padding:.4rem 1rem}'
+        . '@media(prefers-color-scheme:dark){body{background:#15181c;color:#e6e8eb}a{color:#8fc3f5}}</style></head>'
         . "<body><h1>$title</h1>$body</body></html>\n";
 }
 
@@ -820,8 +828,15 @@ function start(array $query, array $policy): void
     $state = to_base64url(random_bytes(32));
     $st = to_base64url(hash('sha256', $state, true));
     $name = PRE_COOKIE . substr($given['p'], 0, 8);
+    $headers = ["Set-Cookie: $name=$state; Path=/; Max-Age=120; Secure; HttpOnly; SameSite=None"];
+    $old = Request::$cookies[(string) session_name()] ?? [];
+    if (count($old) === 1 && preg_match('/^[A-Za-z0-9,-]{16,52}$/D', $old[0]) === 1) {
+        $headers[] = 'Set-Cookie: ' . WAS_COOKIE . "=$old[0]; Path=/; Max-Age=120; Secure; HttpOnly; SameSite=None";
+    } elseif (isset(Request::$cookies[WAS_COOKIE])) {
+        $headers[] = 'Set-Cookie: ' . WAS_COOKIE . '=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=None';
+    }
     answer(303, 'text/plain', '', [
-        "Set-Cookie: $name=$state; Path=/; Max-Age=120; Secure; HttpOnly; SameSite=None",
+        ...$headers,
         "Location: {$policy['gateway']}/open/{$policy['site']}/finish?p={$given['p']}&st=$st",
     ]);
 }
@@ -871,11 +886,15 @@ function login(string $token, bool $continued, ?string $fault): void
     $row = account($claims['sub']);
     check_account($row, $policy['permit']);
     Request::$claims['db_user'] = $row['id_user'];
-    $old = Request::$cookies[Request::$session_name][0] ?? null;
+    $sent = Request::$cookies[Request::$session_name][0] ?? null;
+    $was = Request::$cookies[WAS_COOKIE] ?? [];
+    $old = $sent ?? (count($was) === 1 ? $was[0] : null);
     [$live, $actor] = live_session($old);
     if ($live === $row['id_user'] && $actor === hash('sha256', $claims['act'])) {
         audit('opened', 'kept session');
-        land($claims, []);
+        // Given again where it was not sent: meanwhile the browser may have got another one.
+        $again = Request::$session_name . "=$old; Path=/; Secure; HttpOnly; SameSite=Lax";
+        land($claims, $sent === null ? ["Set-Cookie: $again"] : []);
     }
     if ($live !== null && $live !== $row['id_user']) {
         if (!$continued) {

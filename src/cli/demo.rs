@@ -1,8 +1,9 @@
 //! `demo`: consoles on loopback, a configuration for them until they end, and the gateway in front.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::out::{self, Data};
@@ -10,7 +11,7 @@ use super::{DemoArgs, Exit, serve};
 use crate::access::password::hash;
 use crate::access::secrets::{digest, random_id, random_token};
 use crate::config::Environment;
-use crate::demo::Demo;
+use crate::demo::{Demo, PEOPLE};
 use crate::secret::Secret;
 use crate::serve::Hangup;
 
@@ -30,10 +31,9 @@ impl Login {
         let hash = hash(&password).map_err(io::Error::other)?;
         let yaml = format!(
             "access:\n  roles: {{all: {{search: ['*'], view: ['*'], open: ['*'], audit: ['*'], admin: ['*']}}}}\n  \
-             users: [{{login: {}, password: '{}', roles: [all]}}]\n  \
+             users: [{}]\n  \
              api_tokens: [{{name: demo, hash: 'sha256:{}', roles: [all]}}]\n",
-            Self::USER,
-            hash.expose(),
+            PEOPLE.map(|user| format!("{{login: {user}, password: '{}', roles: [all]}}", hash.expose())).join(", "),
             digest(token.expose())
         );
         Ok(Self { password, token, yaml })
@@ -95,10 +95,18 @@ fn configuration(demo: &Demo, args: &DemoArgs, login: Option<&Login>) -> io::Res
     let folder = Folder(new_folder()?);
     let token = demo.sites().first().map(|site| site.token.as_str()).unwrap_or_default();
     std::fs::write(folder.0.join("token"), token)?;
+    private(&folder.0.join("master"), demo.master())?;
     let access = login.map_or("", |login| login.yaml.as_str());
-    let yaml = [gateway_yaml(args).as_str(), &demo.sites_yaml(Path::new("token")), access].concat();
+    let keys = login.map(|_| demo.keys_yaml(Path::new("master"))).unwrap_or_default();
+    let yaml = [gateway_yaml(args).as_str(), &keys, &demo.sites_yaml(Path::new("token")), access].concat();
     std::fs::write(folder.0.join("sites.yaml"), yaml)?;
     Ok(folder)
+}
+
+/// A file for its owner only.
+fn private(path: &Path, secret: &Secret) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(secret.expose().as_bytes())
 }
 
 /// The demo holds nothing but invented hosts, so whoever listens elsewhere on purpose may.
@@ -141,6 +149,13 @@ fn greeting(demo: &Demo, url: &str, config: &Path, program: &Path, login: Option
         bearer = format!("-H 'Authorization: Bearer {token}' ");
     }
     let ask = format!("{} search --config {}", program.display(), config.display());
+    if login.is_some() {
+        text.push_str(
+            "\n\"open\" beside an agent leads into its console, logged in: in Lyon as lyon.operator, elsewhere as \
+             ops.reader.\nAs chief (the same password) nobody is let into Lyon: the account there is an \
+             administrator.\nThe consoles themselves take night.shift with the password demo.\n",
+        );
+    }
     let _ = write!(
         text,
         "\nIn another terminal, ask the gateway:\n\n  \

@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_keys_derive_writes_is_read() {
-        let both = file("madrid", "a") + &file("madrid", "b");
+        let both = [file("madrid", "a"), file("madrid", "b")].concat();
         let keys = read_key_file(&both, "madrid").unwrap();
         assert_eq!(keys.len(), 8);
         assert!(keys.iter().all(|key| both.contains(key.text().expose())));

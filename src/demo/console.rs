@@ -9,6 +9,8 @@ use std::time::Duration;
 use axum::response::Response;
 
 use super::api;
+use super::desk::{Desk, Person};
+use super::door::{self, Door};
 use super::fault::Faults;
 use super::fleet::Fleet;
 use super::login;
@@ -16,6 +18,7 @@ use super::requests::{Incoming, Requests};
 use super::server::{Handler, Server};
 use crate::clock::Clock;
 use crate::secret::Secret;
+use crate::verifier::Entrance;
 
 /// Where a console lives on its server.
 const ROOT: &str = "pandora_console/";
@@ -35,6 +38,10 @@ pub struct Settings {
     pub cost_per_agent: Duration,
     /// Its time.
     pub clock: Clock,
+    /// Who may log in to its pages.
+    pub people: Vec<Person>,
+    /// How it takes people whom a gateway hands over, if it does.
+    pub door: Option<Door>,
 }
 
 impl Default for Settings {
@@ -46,6 +53,8 @@ impl Default for Settings {
             auth_delay: Duration::from_secs(15),
             cost_per_agent: Duration::ZERO,
             clock: Clock::System,
+            people: Vec::new(),
+            door: None,
         }
     }
 }
@@ -105,7 +114,10 @@ impl Console {
     /// Starts a console on an address (port 0 takes a free one). Needs a tokio runtime.
     pub fn start(listen: SocketAddr, fleet: Fleet, settings: Settings) -> io::Result<Self> {
         let fleet = Arc::new(Mutex::new(fleet));
-        let site = Arc::new(Site { fleet: Arc::clone(&fleet), settings, sessions: AtomicU64::new(1) });
+        let desk = Arc::new(Desk::of(settings.people.clone()));
+        let entrance = settings.door.as_ref().map(|door| door.entrance(&desk, ROOT, settings.clock));
+        let sessions = AtomicU64::new(1);
+        let site = Arc::new(Site { fleet: Arc::clone(&fleet), settings, sessions, desk, entrance });
         let handler: Handler = Arc::new(move |incoming| {
             let site = Arc::clone(&site);
             Box::pin(async move { site.answer(&incoming).await })
@@ -149,12 +161,18 @@ struct Site {
     fleet: Arc<Mutex<Fleet>>,
     settings: Settings,
     sessions: AtomicU64,
+    desk: Arc<Desk>,
+    entrance: Option<Entrance>,
 }
 
 impl Site {
     async fn answer(&self, incoming: &Incoming) -> Response {
         if !incoming.is_api() {
-            return login::page();
+            if incoming.uri.path().ends_with(door::FILE) {
+                return door::answer(self.entrance.as_ref(), incoming).await;
+            }
+            let fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+            return login::answer(incoming, &self.desk, &fleet);
         }
         let answer = self.api(incoming);
         tokio::time::sleep(answer.cost).await;

@@ -7,6 +7,8 @@
 mod api;
 mod bulk;
 mod console;
+mod desk;
+mod door;
 mod fault;
 mod fleet;
 mod generate;
@@ -25,6 +27,8 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use console::{Account, Console, Settings, Version};
+pub use desk::Person;
+pub use door::Door;
 pub use fault::{Fault, Faults, Rule};
 pub use fleet::{Agent, Downtime, Event, EventKind, Fleet, Group, Module, ModuleKind, ModuleState, Zone};
 pub use generate::Profile;
@@ -33,9 +37,28 @@ pub use requests::{Incoming, Load, Requests, Seen};
 pub use server::{Handler, Server};
 
 use port::Port;
+use url::Url;
+
+use crate::delegation::{KeyError, MasterKey, Purpose, new_master};
+use crate::secret::Secret;
+
+/// Key id of the keys that every start of the demo makes anew.
+const KID: &str = "demo";
+
+/// The id of the demo's gateway.
+const GATEWAY: &str = "demo";
+
+/// What everybody's password at the demo consoles is.
+const PASSWORD: &str = "demo";
+
+/// The gateway's people of the demo. The second is mapped to an administrator of one console, who is not let in.
+pub const PEOPLE: [&str; 2] = ["demo", "chief"];
 
 /// What reads every demo console.
 const TOKEN: &str = "demo-token-read-only";
+
+/// As whom most consoles take the demo's people.
+const READER: &[(&str, &str)] = &[("demo", "ops.reader")];
 
 /// What a demo site is.
 struct Plan {
@@ -44,6 +67,8 @@ struct Plan {
     tags: &'static [&'static str],
     version: Version,
     cost_per_agent: Duration,
+    /// Who of the gateway becomes whom there; nobody where people have to log in.
+    accounts: &'static [(&'static str, &'static str)],
     /// Absent for a site that is down.
     profile: Option<Profile>,
 }
@@ -56,6 +81,7 @@ const PLANS: &[Plan] = &[
         tags: &["emea", "production"],
         version: Version::V776,
         cost_per_agent: Duration::ZERO,
+        accounts: READER,
         profile: Some(Profile {
             city: "Madrid",
             prefix: "mad",
@@ -72,6 +98,7 @@ const PLANS: &[Plan] = &[
         tags: &["emea", "production"],
         version: Version::V776,
         cost_per_agent: Duration::ZERO,
+        accounts: &[("demo", "lyon.operator"), ("chief", "sysop")],
         profile: Some(Profile {
             city: "Lyon",
             prefix: "lyo",
@@ -88,6 +115,7 @@ const PLANS: &[Plan] = &[
         tags: &["emea"],
         version: Version::V776,
         cost_per_agent: Duration::ZERO,
+        accounts: READER,
         profile: Some(Profile {
             city: "Nairobi",
             prefix: "nbo",
@@ -105,6 +133,7 @@ const PLANS: &[Plan] = &[
         version: Version::V776,
         // An inventory of 400 agents, some of them in several groups, takes about four seconds.
         cost_per_agent: Duration::from_millis(7),
+        accounts: READER,
         profile: Some(Profile {
             city: "Lima",
             prefix: "lim",
@@ -121,6 +150,7 @@ const PLANS: &[Plan] = &[
         tags: &["emea"],
         version: Version::V776,
         cost_per_agent: Duration::ZERO,
+        accounts: &[],
         profile: None,
     },
     Plan {
@@ -129,6 +159,7 @@ const PLANS: &[Plan] = &[
         tags: &["apac"],
         version: Version::V772,
         cost_per_agent: Duration::ZERO,
+        accounts: READER,
         profile: Some(Profile {
             city: "Kyoto",
             prefix: "kyo",
@@ -156,6 +187,25 @@ pub struct DemoSite {
     pub tags: Vec<String>,
     /// The token of its read-only API account.
     pub token: String,
+    /// Who of the gateway's people becomes whom there.
+    pub accounts: Vec<(String, String)>,
+}
+
+/// The console's own people. The names are those that every demo console has.
+fn people() -> Vec<Person> {
+    let mut people: Vec<Person> =
+        ["ops.reader", "lyon.operator", "night.shift"].iter().map(|name| Person::new(name, PASSWORD)).collect();
+    people.push(Person { administrator: true, ..Person::new("sysop", PASSWORD) });
+    people
+}
+
+/// The verifier of a site, which lets in whoever the gateway may map to, administrators included: those the console
+/// itself refuses.
+fn door(plan: &Plan, keys: &MasterKey, gateway: &str) -> Result<Option<Door>, KeyError> {
+    let Some(gateway) = Url::parse(gateway).ok().filter(|_| !plan.accounts.is_empty()) else { return Ok(None) };
+    let keys = Purpose::ALL.iter().map(|(_, purpose)| keys.derive(plan.id, *purpose)).collect::<Result<_, _>>()?;
+    let allow = plan.accounts.iter().map(|(_, account)| (*account).to_owned()).collect();
+    Ok(Some(Door { site: plan.id.to_owned(), gateway, issuers: vec![GATEWAY.to_owned()], keys, allow }))
 }
 
 /// How this machine reaches what listens on `address`, as it stands in a URL.
@@ -176,6 +226,7 @@ pub struct Demo {
     consoles: Vec<Console>,
     /// Where nothing answers, and nobody else can either.
     held: Vec<Port>,
+    master: Secret,
 }
 
 /// Why the demo did not start.
@@ -191,6 +242,9 @@ pub enum DemoError {
         /// The reason.
         source: io::Error,
     },
+    /// There is nothing to sign openings with.
+    #[error("the demo's keys cannot be made: {0}")]
+    Keys(#[from] KeyError),
     /// The ports after this one do not exist.
     #[error("the demo needs the {needed} ports after {port}; choose a lower one with --port")]
     Range {
@@ -209,12 +263,15 @@ impl Demo {
 
     /// Like [`Demo::start`], on another address of this machine: in a container, loopback is only the container's own.
     pub fn start_on(listen: IpAddr, port: u16) -> Result<Self, DemoError> {
-        let mut demo = Self { sites: Vec::new(), consoles: Vec::new(), held: Vec::new() };
+        let mut demo = Self { sites: Vec::new(), consoles: Vec::new(), held: Vec::new(), master: new_master()? };
+        let keys = MasterKey::read(KID, &demo.master)?;
+        let gateway = format!("http://{}:{port}/", near(listen));
         let mut next = port;
         for (plan, seed) in PLANS.iter().zip(1..) {
             next = next.checked_add(1).ok_or(DemoError::Range { port, needed: PLANS.len() })?;
             let address = SocketAddr::from((listen, next));
-            demo.start_site(plan, seed, address).map_err(|source| DemoError::Port {
+            let door = door(plan, &keys, &gateway)?;
+            demo.start_site(plan, seed, address, door).map_err(|source| DemoError::Port {
                 site: plan.id,
                 address,
                 source,
@@ -226,12 +283,17 @@ impl Demo {
                 public_url: console::root(&format!("{}.localhost", plan.id), next),
                 tags: plan.tags.iter().map(|tag| (*tag).to_owned()).collect(),
                 token: TOKEN.to_owned(),
+                accounts: plan
+                    .accounts
+                    .iter()
+                    .map(|(who, account)| (format!("local:{who}"), (*account).into()))
+                    .collect(),
             });
         }
         Ok(demo)
     }
 
-    fn start_site(&mut self, plan: &Plan, seed: u64, address: SocketAddr) -> io::Result<()> {
+    fn start_site(&mut self, plan: &Plan, seed: u64, address: SocketAddr, door: Option<Door>) -> io::Result<()> {
         let Some(profile) = &plan.profile else {
             self.held.push(Port::closed(address)?);
             return Ok(());
@@ -240,6 +302,8 @@ impl Demo {
             version: plan.version,
             accounts: vec![Account::read_only(TOKEN)],
             cost_per_agent: plan.cost_per_agent,
+            people: people(),
+            door,
             ..Settings::default()
         };
         let fleet = Fleet::generate(seed, profile, settings.clock.now().as_secs());
@@ -255,6 +319,18 @@ impl Demo {
     /// The consoles that run, in the order of [`Demo::sites`].
     pub fn consoles(&self) -> &[Console] {
         &self.consoles
+    }
+
+    /// What the gateway signs openings with: `keys` of its configuration, where `master` is a file that holds
+    /// [`Demo::master`].
+    pub fn keys_yaml(&self, master: &Path) -> String {
+        let secret = serde_json::Value::from(format!("file:{}", master.display()));
+        format!("  keys: [{{kid: {KID}, secret: {secret}, signing: true}}]\n")
+    }
+
+    /// The key that all of that is made with, new at each start.
+    pub fn master(&self) -> &Secret {
+        &self.master
     }
 
     /// The section `sites:` of a configuration for exactly these sites; `token` is a file that holds their token.
@@ -275,6 +351,21 @@ impl Demo {
                 site.public_url,
                 site.tags.join(", "),
             );
+            let rules = site
+                .accounts
+                .iter()
+                .map(|(who, account)| format!("{{user: {}, account: {}}}", quoted(who), quoted(account)));
+            let rules: Vec<String> = rules.collect();
+            let _done = match rules.as_slice() {
+                [] => writeln!(yaml, "    delegation: {{verifier: none}}"),
+                rules => writeln!(
+                    yaml,
+                    "    delegation:\n      verifier: dropin\n      url: {}{}\n      accounts: [{}]",
+                    site.public_url,
+                    door::FILE,
+                    rules.join(", ")
+                ),
+            };
         }
         yaml
     }

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, Method, Uri, header};
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::php::Parameters;
 
 /// Parameters that carry secrets.
-const SECRETS: &[&str] = &["apipass", "pass"];
+const SECRETS: &[&str] = &["apipass", "pass", "mc_token", "mc_continue"];
 
 /// Older entries are dropped, so that a demo may run for weeks.
 const KEPT: usize = 10_000;
@@ -25,6 +26,8 @@ pub struct Incoming {
     pub headers: HeaderMap,
     /// Of URL and form body.
     pub parameters: Parameters,
+    /// The body as it came.
+    pub body: Bytes,
 }
 
 impl Incoming {

@@ -144,7 +144,7 @@ impl Connection {
         let (head, body) = request.into_parts();
         let body = axum::body::to_bytes(Body::new(body), MAX_REQUEST).await.unwrap_or_default();
         let parameters = Parameters::parse(head.uri.query().unwrap_or("").as_bytes(), &body);
-        let incoming = Incoming { method: head.method, uri: head.uri, headers: head.headers, parameters };
+        let incoming = Incoming { method: head.method, uri: head.uri, headers: head.headers, parameters, body };
         let in_flight = self.requests.enter(&incoming);
         let faults = self.faults.take(&incoming);
         let response = self.answer(incoming, &faults, &cut).await;

@@ -34,7 +34,7 @@ pub(super) async fn detail(
     let found = viewer.view.detail(&site, &agent, &viewable, patience).await;
     let found = found.map_err(|missing| missed(&missing, &site, &agent, ""))?;
     let adapter = viewer.site(&site)?.plan().site.as_deref().ok();
-    Ok(json(&wire::detail(&found, adapter, viewer.app.as_ref(), viewer.app.clock().now(), watch.elapsed())))
+    Ok(json(&wire::detail(&found, adapter, &viewer, viewer.app.clock().now(), watch.elapsed())))
 }
 
 /// `GET /api/v1/sites/{site}/agents/{agent}/modules/{module}/data`

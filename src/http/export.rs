@@ -92,7 +92,7 @@ impl Pieces {
                     self.next = Next::Nothing;
                     self.form.end(&self.export.report, self.watch.elapsed())
                 } else {
-                    self.form.rows(&rows, self.viewer.app.as_ref())
+                    self.form.rows(&rows, &self.viewer)
                 }
             }
             Next::Nothing => return None,

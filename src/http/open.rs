@@ -12,7 +12,8 @@ use axum::response::Response;
 
 use super::login::Form;
 use super::open_direct as direct;
-use super::open_pages::{self as pages, escaped};
+use super::open_pages as pages;
+use super::pages as frame;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::viewer::Viewer;
@@ -24,7 +25,9 @@ use crate::config::access::Permission;
 use crate::config::{self, Actor};
 use crate::delegation::Amr;
 use crate::federation::{Slot, Wanted as Read};
-use crate::openings::{Closed, Gone, Granted, NotIssued, NotNow, Route, Wanted, Way, is_number, landing, view};
+use crate::openings::{
+    Closed, Gone, Granted, NotIssued, NotNow, Route, Wanted, Way, is_number, is_state, landing, view,
+};
 use crate::sites::View;
 
 /// Somebody at a site that exists for them.
@@ -109,48 +112,33 @@ impl<'v> Asker<'v> {
     fn page(&self, gateway: &Gateway, status: StatusCode, said: &str, wish: &str) -> Response {
         let wish = view(wish).map_or(("", View::Home), |view| (wish, view));
         let name = &self.site.name;
-        let there = pages::link(&self.console(wish.1), &format!("Log in at {name}"));
-        let said = if said.is_empty() { String::new() } else { format!("<p role=\"alert\">{}</p>", escaped(said)) };
-        match self.case() {
+        let (status, case) = match self.case() {
             Case::LogInThere => {
-                let body = format!("{said}<p>This console asks for a login of its own.</p>{there}");
-                pages::page(status, name, "", &body)
+                let sentence = "This console asks for a login of its own.";
+                (status, frame::Case::Not { sentence, advice: "" })
             }
             Case::Denied(_, sentence) => {
-                let body = format!("{said}<p>{sentence} Ask whoever runs the gateway, or log in there.</p>{there}");
-                pages::page(StatusCode::FORBIDDEN, name, "", &body)
+                let advice = "Ask whoever runs the gateway, or log in there.";
+                (StatusCode::FORBIDDEN, frame::Case::Not { sentence, advice })
             }
             Case::Closed(closed) => {
                 tracing::warn!(site = %self.site.id, "no console is opened: {closed}; {}", closed.remedy());
-                let body = format!(
-                    "{said}<p>This console cannot be opened from here now; whoever runs the gateway finds the reason \
-                     with `metaconsole check`.</p>{there}"
-                );
-                pages::page(StatusCode::SERVICE_UNAVAILABLE, name, "", &body)
+                let sentence = "This console cannot be opened from here now.";
+                let advice = "Whoever runs the gateway finds the reason with `metaconsole check`.";
+                (StatusCode::SERVICE_UNAVAILABLE, frame::Case::Not { sentence, advice })
             }
             Case::As(account, route) => {
-                let badge = if matches!(route, Route::Direct(_)) { direct::badge(&account) } else { String::new() };
-                let trouble = self.slot.look(Read::Known).failure.map(|failure| failure.error.code.as_str());
-                let (warning, button) = match trouble {
-                    Some(code) => {
-                        let text = format!("<p role=\"alert\">The gateway cannot read this site now ({code}).</p>");
-                        (text, "Try anyway".to_owned())
-                    }
-                    None => (String::new(), format!("Open in {name} as {account}")),
-                };
-                let token = self.form_token(gateway);
-                let body = format!(
-                    "{said}{warning}<p>You will be <b>{}</b> there.</p>{badge}<form method=\"post\" action=\"{}\">{}{}\
-                     <button>{}</button></form>",
-                    escaped(&account),
-                    escaped(&self.address()),
-                    pages::field("form", &token),
-                    pages::field("view", wish.0),
-                    escaped(&button),
-                );
-                pages::page(status, name, "", &body)
+                let failure = self.slot.look(Read::Known).failure;
+                let trouble = failure.map(|failure| failure.error.code.as_str());
+                let open = format!("Open in {name} as {account}");
+                let button = if trouble.is_some() { "Try anyway".to_owned() } else { open };
+                let badge = if matches!(route, Route::Direct(_)) { direct::BADGE } else { "" };
+                (status, frame::Case::As { account, trouble, button, badge })
             }
-        }
+        };
+        let (action, form, there) = (self.address(), self.form_token(gateway), self.console(wish.1));
+        let page = frame::Opening { name, said, case, action: &action, form: &form, view: wish.0, there: &there };
+        frame::opening(self.viewer, status, &page)
     }
 
     pub(super) fn form_token(&self, gateway: &Gateway) -> String {
@@ -242,7 +230,7 @@ pub(super) async fn begin(
     };
     match gateway.openings.begin(&live.id, asker.wanted(who, &account, wish)) {
         Ok(number) => Ok(match route {
-            Route::Verifier(way) => pages::leading(&asker.site.name, way.start(&number).as_str()),
+            Route::Verifier(way) => pages::leading(asker.base(), &asker.site.name, way.start(&number).as_str()),
             Route::Direct(_) => direct::confirm(&asker, gateway, &number, &account, wish),
         }),
         Err(why) => Ok(asker.not_now(gateway, why, wish)),
@@ -296,11 +284,6 @@ pub(super) async fn back(
     let fields = [form, pages::field("p", number), pages::field("st", state)].concat();
     let action = format!("{}/finish", asker.address());
     Ok(pages::finishing(asker.base(), &asker.site.name, &action, &fields))
-}
-
-/// 43 characters of base64url. [`crate::delegation::mint`] looks closer.
-fn is_state(text: &str) -> bool {
-    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// `POST /open/{site}/finish`: takes the pending opening, looks at everything again, records it, signs.

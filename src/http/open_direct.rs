@@ -16,9 +16,9 @@ use axum::response::Response;
 use super::Gateway;
 use super::open::{Asker, broken};
 use super::open_pages as pages;
-use super::open_pages::escaped;
+use super::pages as frame;
 use super::problem::Problem;
-use crate::openings::direct::BADGE;
+pub(super) use crate::openings::direct::BADGE;
 use crate::openings::{Closed, Direct, NotIssued, Wanted, view};
 use crate::sites::{HashLogin, View};
 
@@ -27,36 +27,18 @@ pub(super) fn landing(asker: &Asker<'_>, view: View<'_>) -> Option<HashLogin> {
     asker.slot.plan().site.as_ref().ok()?.hash_login(view)
 }
 
-/// What somebody is told before they do it.
-pub(super) fn badge(account: &str) -> String {
-    format!(
-        "<p role=\"note\"><b>Please note: {BADGE}.</b> Whoever gets hold of it is {} there until the site's secret is \
-         changed.</p>",
-        escaped(account)
-    )
-}
-
 /// After the button: the page that sends the last form.
 pub(super) fn confirm(asker: &Asker<'_>, gateway: &Gateway, number: &str, account: &str, wish: &str) -> Response {
-    let form = pages::field("form", &asker.form_token(gateway));
-    let fields = [form, pages::field("p", number)].concat();
-    let (name, action) = (&asker.site.name, format!("{}/finish", asker.address()));
+    let (name, form) = (&asker.site.name, asker.form_token(gateway));
+    let action = format!("{}/finish", asker.address());
     let login = landing(asker, view(wish).unwrap_or(View::Home));
     let Some(onward) = login.and_then(|login| login.onward) else {
+        let fields = [pages::field("form", &form), pages::field("p", number)].concat();
         return pages::finishing(asker.base(), name, &action, &fields);
     };
-    let body = format!(
-        "{}<p>The console's page for this view would repeat the login in its links, so this takes two steps.</p>\
-         <form method=\"post\" action=\"{}\" target=\"_blank\" rel=\"noopener\">{fields}<button>1. Log in at {} as {}, in a new \
-         tab</button></form><p>2. When you are in: <a target=\"_blank\" rel=\"noopener noreferrer\" href=\"{}\">go on to the \
-         view</a></p>",
-        badge(account),
-        escaped(&action),
-        escaped(name),
-        escaped(account),
-        escaped(onward.as_str()),
-    );
-    pages::page(StatusCode::OK, &format!("Going to {name}"), "", &body)
+    let steps =
+        frame::TwoSteps { name, account, badge: BADGE, action: &action, form: &form, number, onward: onward.as_str() };
+    frame::two_steps(asker.viewer, &steps)
 }
 
 /// Records it, and hands the hash over.

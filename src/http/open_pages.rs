@@ -1,29 +1,26 @@
-//! The pages of an opening: plain forms and links. Two of them send their form by themselves, with a script of our own.
+//! The pages of an opening that go on by themselves, outside of the common frame. Two of them send their form with a
+//! script of our own; without scripts each has a link or a button. What a person reads is in `pages/opening.rs`.
 //!
 //! A token, or a console's own hash, stands in one page only ([`handover`]), which may send it to the site's own origin and
-//! to nobody else.
+//! to nobody else. That page loads nothing but the script, not even a style: its policy is the narrowest of all.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
+use super::pages::style;
 use super::problem::Problem;
 
 /// The script, as it is served.
 const SCRIPT: &str = include_str!("open.js");
 
-/// For these pages only: forms to ourselves, and their own style.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-+l1H8Y6yVnsThHlqmg7c/v2Hq5B9t/cWgcjVtxiFpDI='; base-uri 'none'; form-action 'self'; \
-     frame-ancestors 'none'",
+/// For the page that leads to the verifier.
+const LEADING: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-
-const STYLE: &str = "body{font:1rem system-ui;max-width:22rem;margin:15vh auto;padding:0 1rem}\
-label{display:block;margin:1rem 0}input{display:block;width:100%;font:inherit;padding:.4rem;box-sizing:border-box}\
-button{font:inherit;padding:.4rem 1rem;margin:0 .5rem .5rem 0}[role=alert]{color:#b00020}";
 
 /// For the page that sends a form to ourselves by itself.
 const SENDING: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -39,43 +36,44 @@ pub(super) fn field(name: &str, value: &str) -> String {
     format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))
 }
 
-/// A link out of here.
-pub(super) fn link(to: &str, text: &str) -> String {
-    format!("<p><a rel=\"noreferrer\" href=\"{}\">{}</a></p>", escaped(to), escaped(text))
+/// A page outside of the common frame: it goes on by itself. `head` and `body` are markup.
+fn document(base: &str, head: &str, body: &str) -> String {
+    let body = format!("<main><section class=\"paper opening\">{body}</section></main>");
+    plain(&format!("{}{head}", style(base)), &body)
 }
 
-/// A page for a person to read. `head` and `body` are markup.
-pub(super) fn page(status: StatusCode, title: &str, head: &str, body: &str) -> Response {
-    let title = escaped(title);
-    let style = format!("<style>{STYLE}</style>{head}");
-    let html = document(&title, &style, &format!("<h1>{title}</h1>{body}"));
-    (status, [(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
-}
-
-fn document(title: &str, head: &str, body: &str) -> String {
+/// A page without a style, in the colours that the person has chosen for all pages.
+fn plain(head: &str, body: &str) -> String {
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · metaconsole</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">{head}</head>\
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Opening · Metaconsole</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\">{head}</head>\
          <body>{body}</body></html>\n"
     )
 }
 
 /// After the button: on to the verifier's start. A page and not a redirect, because browsers hold a redirect that
 /// follows a form against the form's page, which may send to us only.
-pub(super) fn leading(site: &str, start: &str) -> Response {
-    let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={}\">", escaped(start));
-    page(StatusCode::OK, &format!("Going to {site}"), &head, &link(start, &format!("Go on to {site}")))
+pub(super) fn leading(base: &str, site: &str, start: &str) -> Response {
+    let (site, start) = (escaped(site), escaped(start));
+    let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={start}\">");
+    let body = format!(
+        "<h1>Going to {site}</h1><p><a rel=\"noreferrer\" href=\"{start}\">Go on to {site}</a></p>\
+         <p class=\"faint\">Your browser fetches something there and comes back.</p>"
+    );
+    ([(header::CONTENT_SECURITY_POLICY, LEADING)], Html(document(base, &head, &body))).into_response()
 }
 
 /// Back from the verifier: sends the form that makes the token.
 pub(super) fn finishing(base: &str, site: &str, action: &str, fields: &str) -> Response {
-    let body = format!(
-        "<h1>Opening {}</h1><form method=\"post\" action=\"{}\">{fields}<button>Go on</button></form>",
-        escaped(site),
-        escaped(action)
-    );
-    let html = document("Opening", &tag(base), &body);
+    let html = document(base, &tag(base), &sending(site, action, fields));
     ([(header::CONTENT_SECURITY_POLICY, SENDING)], Html(html)).into_response()
+}
+
+/// A form that the script sends, or else its button.
+fn sending(site: &str, action: &str, fields: &str) -> String {
+    let (site, action) = (escaped(site), escaped(action));
+    format!("<h1>Opening {site}</h1><form method=\"post\" action=\"{action}\">{fields}<button>Go on</button></form>")
 }
 
 fn tag(base: &str) -> String {
@@ -94,11 +92,7 @@ pub(super) fn handover(base: &str, site: &str, login: &str, origins: &str, field
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the site's address cannot stand in a header")
             .remedy("write its host name in ASCII")
     })?;
-    let body = format!(
-        "<h1>Opening {}</h1><form method=\"post\" action=\"{}\">{fields}<button>Go on</button></form>",
-        escaped(site),
-        escaped(login)
-    );
+    let body = sending(site, login, fields);
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -106,30 +100,10 @@ pub(super) fn handover(base: &str, site: &str, login: &str, origins: &str, field
         (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
         (ROBOTS, HeaderValue::from_static("noindex")),
     ];
-    Ok((headers, Html(document("Opening", &tag(base), &body))).into_response())
+    Ok((headers, Html(plain(&tag(base), &body))).into_response())
 }
 
 /// Text for a page.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_style_is_the_one_that_the_policy_lets_in() {
-        use std::fmt::Write as _;
-        let digest = crate::access::secrets::sha256(STYLE);
-        let mut bits = String::new();
-        for byte in digest {
-            write!(bits, "{byte:08b}").unwrap();
-        }
-        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let six =
-            |bits: &[u8]| usize::from_str_radix(&format!("{:0<6}", std::str::from_utf8(bits).unwrap()), 2).unwrap();
-        let text: String = bits.as_bytes().chunks(6).map(|bits| char::from(letters[six(bits)])).collect();
-        assert!(POLICY.to_str().unwrap().contains(&format!("'sha256-{text}='")), "sha256-{text}=");
-    }
 }

@@ -136,7 +136,7 @@ async fn answer(shared: &Shared, viewer: &Viewer, question: &Question, asked: As
     };
     shared.tally.answered(&report);
     let record = met(&report, asked.all)?;
-    let mut answer = wire::answer(&report, watch.elapsed(), viewer.app.as_ref());
+    let mut answer = wire::answer(&report, watch.elapsed(), viewer);
     answer.next_cursor = report.next.as_ref().map(|place| place.cursor(&question.query, question.order));
     answer.explain = asked.explain.then(|| {
         let explanation = viewer.view.explain(question, &report);

@@ -80,7 +80,7 @@ impl Lines {
         };
         let line = match answer {
             Some(answer) => {
-                let line = line(&wire::site_record(&answer, self.viewer.app.as_ref()));
+                let line = line(&wire::site_record(&answer, &self.viewer));
                 self.merge.as_mut()?.fold(answer);
                 line
             }

@@ -1,7 +1,7 @@
 //! Who asks, and what exists for them. The one place that turns a request into the view it may see.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,10 +13,13 @@ use super::problem::Problem;
 use super::states::{State, state};
 use super::{Gateway, Shared, login, wall};
 use crate::access::People;
+use crate::access::accounts::{Opening, opening};
 use crate::app::App;
 use crate::config::access::Permission;
+use crate::domain::SiteId;
 use crate::federation::{Slot, View};
 use crate::inventory::Visible;
+use crate::wire::Linker;
 
 /// A request's viewer, with the configuration that was in force when it began.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Viewer {
     pub(super) view: View,
     pub(super) identity: Identity,
     people: Option<Arc<People>>,
+    /// Sites whose consoles this viewer can be handed over to, once somebody asked.
+    opens: OnceLock<BTreeSet<SiteId>>,
 }
 
 /// The sites that may be searched.
@@ -132,6 +137,33 @@ impl Viewer {
     }
 }
 
+/// Sites that have an account for this person, whom a session brings, and where they have the right.
+fn opens(app: &App, identity: &Identity) -> BTreeSet<SiteId> {
+    let Identity::Somebody(somebody) = identity else { return BTreeSet::new() };
+    let (who, is_person) = (&somebody.principal, somebody.live.is_some());
+    let can = |site: &&crate::config::Site| {
+        is_person
+            && who.grants.on(Permission::Open, &site.id, &site.tags).is_some()
+            && matches!(opening(&site.delegation, who), Opening::As(_))
+    };
+    app.config.sites.iter().filter(can).map(|site| site.id.clone()).collect()
+}
+
+/// Links as they are for this viewer.
+impl Linker for Viewer {
+    fn console(&self, site: &SiteId, agent: &str) -> Option<url::Url> {
+        self.app.console(site, agent)
+    }
+
+    fn base(&self) -> &str {
+        self.app.base()
+    }
+
+    fn opens(&self, site: &SiteId) -> bool {
+        self.opens.get_or_init(|| opens(&self.app, &self.identity)).contains(site)
+    }
+}
+
 fn somebody_sees_everything(somebody: &Arc<Somebody>) -> bool {
     somebody.principal.grants.everywhere(Permission::Search)
 }
@@ -165,7 +197,10 @@ impl FromRequestParts<Arc<Shared>> for Viewer {
             return Err(wall::elsewhere(of, &parts.uri, app.config.gateway.public_url.path()));
         }
         match view(&app, &identity) {
-            Ok(view) => Ok(Self { app, view, identity, people: shared.gateway.people.clone() }),
+            Ok(view) => {
+                let people = shared.gateway.people.clone();
+                Ok(Self { app, view, identity, people, opens: OnceLock::new() })
+            }
             Err(problem) => Err(turned_away(problem, &parts.method, &parts.uri, &parts.headers, &app)),
         }
     }

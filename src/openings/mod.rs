@@ -48,7 +48,7 @@ pub use leaving::{Console, End, Errand, TRIES};
 pub use ledger::{Ledger, LedgerError};
 pub use online::{Asks, NotAnswered};
 pub use pending::{Gone, Wanted};
-pub use view::{is_number, view};
+pub use view::{is_number, is_state, view};
 pub use way::{Closed, Route, Way, landing};
 
 /// A morning's worth of tabs of one person in a minute, and far from a script.

@@ -80,8 +80,10 @@ pub(super) fn ask(login: &str, now: &str, new: &str, stay: &str, brought: &str) 
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>body{{font:1rem/1.5 sans-serif;max-width:34rem;\
-         margin:12vh auto;padding:0 1rem}}button{{font:inherit;padding:.4rem 1rem}}</style></head>\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><style>body{{font:1rem/1.5 sans-serif;max-width:34rem;\
+         margin:12vh auto;padding:0 1rem}}button{{font:inherit;padding:.4rem 1rem}}\
+         @media(prefers-color-scheme:dark){{body{{background:#15181c;color:#e6e8eb}}a{{color:#8fc3f5}}}}</style></head>\
          <body><h1>{title}</h1>{body}</body></html>\n"
     )
 }

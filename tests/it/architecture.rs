@@ -46,7 +46,7 @@ const AREAS: &[Area] = &[
     // Stands apart: the other end of `http`, for the command line alone.
     Area { layer: 4, name: "remote", knows: &["secret", "clock", "domain", "inventory", "federation", "wire"] },
     // Stands apart: a console to try things on, known to the command line alone.
-    Area { layer: 4, name: "demo", knows: &["secret", "clock", "domain"] },
+    Area { layer: 4, name: "demo", knows: &["secret", "clock", "domain", "delegation", "verifier"] },
     Area {
         layer: 5,
         name: "http",

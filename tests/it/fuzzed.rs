@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use metaconsole::{clock, domain, inventory};
+use metaconsole::{clock, delegation, domain, inventory, openings, secret};
 
 #[path = "../../fuzz/targets/checks.rs"]
 mod checks;
+#[path = "../../fuzz/targets/doors.rs"]
+mod doors;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -27,4 +29,9 @@ fn the_language_holds_for_every_known_input() {
 #[test]
 fn the_matcher_finds_what_is_plain_for_every_known_input() {
     replay("matcher.txt", checks::matcher);
+}
+
+#[test]
+fn the_parsers_of_openings_hold_for_every_known_input() {
+    replay("opening.txt", doors::opening);
 }

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod architecture;
+mod attacks;
 mod audit;
 mod audited;
 mod audited_faults;
@@ -48,6 +49,7 @@ mod openings_reload;
 mod password;
 mod people;
 mod recordings;
+mod redirects;
 mod remote;
 mod replayed;
 mod rights;

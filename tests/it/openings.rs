@@ -223,7 +223,7 @@ async fn nothing_captured_or_planted_opens_anything_elsewhere() {
     {
         let page = navigated(browser, &world.served.url(&path)).await;
         assert!(page.status == 200 && !page.text.contains(&p) && !page.text.contains(&st), "{page:?}");
-        assert!(!page.text.contains("<script") && page.text.contains("name=\"view\" value=\"\""), "{page:?}");
+        assert!(!page.text.contains("open.js") && page.text.contains("name=\"view\" value=\"\""), "{page:?}");
         let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
         let answer = browser.post(path.split('?').next().unwrap(), &[("form", &form), ("p", &p), ("st", &st)]).await;
         assert!(answer.status == 410 && token(&answer).is_none(), "{answer:?}");
@@ -497,4 +497,27 @@ async fn a_site_that_cannot_be_read_says_so_and_can_be_tried_anyway() {
     let start = world.start(&mut ana, "madrid", "agent:1").await;
     let back = world.visit(&mut visitor, &start).await;
     assert!(token(&world.finish(&mut ana, &back).await).is_some());
+}
+
+#[tokio::test]
+async fn a_row_leads_to_an_opening_only_for_whom_there_is_one() {
+    let world = World::new().await;
+    let rows = async |login: &str| {
+        let mut browser = world.browser(login).await;
+        let answer = browser.get("/api/v1/search?q=web&deadline=10s").await.json();
+        let lines = browser.get("/api/v1/search?q=web&format=ndjson").await.text;
+        let agents = answer["agents"].as_array().unwrap().clone();
+        assert_eq!(agents.len(), 2, "{answer}");
+        let said: Vec<_> = agents.iter().map(|agent| agent["links"]["open"].as_str().map(str::to_owned)).collect();
+        assert_eq!(lines.contains("/open/"), said.iter().any(Option::is_some), "{lines}");
+        said
+    };
+    let to = |site: &str| {
+        Some(format!("{}open/{site}?view=agent:1", world.served.gateway.app.load().config.gateway.public_url))
+    };
+    assert_eq!(rows("ana").await, [to("lyon"), to("madrid")]);
+    assert_eq!(rows("guest").await, [None, None], "no right");
+    assert_eq!(rows("nomad").await, [None, None], "no account");
+    changed(&world, "open: ['*']", "open: [madrid]");
+    assert_eq!(rows("ana").await, [None, to("madrid")]);
 }

@@ -423,7 +423,7 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
 ];
 
 /// The routes as the router is built of them.
-fn routes() -> Vec<(String, String)> {
+pub(crate) fn routes() -> Vec<(String, String)> {
     let sources = ["src/http/mod.rs", "src/http/pages/mod.rs"].map(|file| std::fs::read_to_string(file).unwrap());
     let mut routes = Vec::new();
     for rest in sources.concat().split(".route(\"").skip(1) {

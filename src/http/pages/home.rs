@@ -43,7 +43,7 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     pub(super) fn of(row: &'a Row, viewer: &'a Viewer, now: Timestamp) -> Self {
         let base = viewer.app.config.gateway.public_url.path();
-        Self { agent: wire::agent(row, viewer.app.as_ref()), now, base }
+        Self { agent: wire::agent(row, viewer), now, base }
     }
 
     pub(super) fn status(&self) -> &'static str {

@@ -11,6 +11,7 @@ mod agent;
 mod assets;
 mod front;
 mod home;
+mod opening;
 mod people;
 mod shown;
 mod sites;
@@ -32,6 +33,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 
 pub(super) use front::in_front;
+pub(super) use opening::{Case, Opening, TwoSteps, opening, style, two_steps};
 pub(super) use people::{code, log_in, log_out, logged_out, pair};
 
 /// What a page of ours may load and do: our own files, and nothing that stands in the page itself.

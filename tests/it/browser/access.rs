@@ -11,7 +11,7 @@ use crate::support::gateway::{Served, console};
 use crate::support::program::Config;
 
 /// Where `scripts/test` puts it.
-fn axe() -> String {
+pub(super) fn axe() -> String {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let path =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("tools/axe/node_modules/axe-core/axe.min.js");
@@ -19,7 +19,7 @@ fn axe() -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{missing} ({}: {error})", path.display()))
 }
 
-async fn findings(browser: &Browser, axe: &str) -> Vec<String> {
+pub(super) async fn findings(browser: &Browser, axe: &str) -> Vec<String> {
     // Through the driver: the page's own policy lets no script in.
     browser.devtools("Runtime.evaluate", json!({"expression": axe})).await;
     let run =

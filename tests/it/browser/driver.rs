@@ -72,6 +72,14 @@ impl Browser {
         browser
     }
 
+    /// Ends it as a person does, and gives what it has written about all that.
+    pub(super) async fn ended(self) -> tempfile::TempDir {
+        let Self { driver, _process: process, _profile: profile, _turn } = self;
+        driver.quit().await.unwrap();
+        drop(process);
+        profile
+    }
+
     pub(super) async fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.driver.cdp().send_raw(command, parameters).await.unwrap()
     }
@@ -105,6 +113,31 @@ impl Browser {
     /// Keys to whatever has the focus.
     pub(super) async fn keys(&self, keys: impl Into<TypingData>) {
         self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
+    /// A click as a hand makes it.
+    pub(super) async fn click(&self, selector: &str) {
+        for _ in 0..50 {
+            match self.driver.find(By::Css(selector)).await.unwrap().click().await {
+                Ok(()) => return,
+                // Drawn anew since it was found.
+                Err(error) if error.to_string().contains("stale element") => {}
+                Err(error) => panic!("{selector}: {error}"),
+            }
+        }
+        panic!("{selector} is drawn anew all the time");
+    }
+
+    /// To the window that was opened last.
+    pub(super) async fn newest(&self) {
+        let last = self.driver.windows().await.unwrap().pop().unwrap();
+        self.driver.switch_to_window(last).await.unwrap();
+    }
+
+    /// Back to the first.
+    pub(super) async fn first(&self) {
+        let first = self.driver.windows().await.unwrap().remove(0);
+        self.driver.switch_to_window(first).await.unwrap();
     }
 
     /// Waits until a script gives true.

@@ -172,6 +172,16 @@ impl Visitor {
         states[0].clone()
     }
 
+    /// Any method, and headers; cookies are sent, what is set is forgotten.
+    pub(crate) async fn look(&mut self, method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.client.request(method.parse().unwrap(), url);
+        let kept = self.cookies.clone();
+        let answer = self.send(url, headers.iter().fold(request, |request, (n, v)| request.header(*n, *v))).await;
+        assert!(!self.is_in(), "{method} {url}");
+        self.cookies = kept;
+        answer
+    }
+
     /// Whether the console gave this browser a session.
     pub(crate) fn is_in(&self) -> bool {
         self.cookies.keys().any(|(_, name)| name == "PHPSESSID")
