@@ -102,6 +102,7 @@ impl GateService {
                 asked = signals.next() => match asked {
                     Asked::End => break,
                     Asked::Reload => tracing::warn!("the gate reads its file when it starts: start it again; sessions stay"),
+                    Asked::Nothing => {}
                 },
             }
         }
