@@ -97,6 +97,10 @@ pub(super) fn session(headers: &HeaderMap) -> Result<Option<&str>, &'static str>
 }
 
 impl Sessions for Desk {
+    fn cookie(&self) -> &'static str {
+        COOKIE
+    }
+
     fn live<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<Option<Live>, &'static str>> {
         Box::pin(async move { Ok(session(headers)?.and_then(|id| self.sessions().get(id).cloned())) })
     }

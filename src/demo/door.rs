@@ -1,23 +1,19 @@
 //! The verifier of a demo console: what `mc.php` is at a real one. It decides alone (`offline`), by its own list.
-//!
-//! Browsers do not send the console's session (`SameSite=Lax`) along with the gateway's form, which comes from another
-//! site, but they do when a person is led to `start`. So `start` notes it in a cookie that is sent, for two minutes, and a
-//! login that has no session of its own goes by that: or else somebody else's session would be replaced unasked.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use url::Url;
 
-use super::desk::{COOKIE, Desk, session};
+use super::desk::Desk;
 use super::requests::Incoming;
 use crate::clock::{Clock, Timestamp};
 use crate::delegation::{Policy, SiteKey, Use, UsedTokens};
-use crate::verifier::{Action, Asked, Entrance, Hands, Site, ToLog, Told, cookies};
+use crate::verifier::{Action, Asked, Entrance, Hands, Site, ToLog, Told};
 
 /// The file of a real console that this stands for.
 pub(super) const FILE: &str = "mc.php";
@@ -78,39 +74,6 @@ impl Door {
     }
 }
 
-/// The cookie that tells a login of the session that there was at its start.
-const BEFORE: &str = "__Host-mc_was";
-
-/// Whether this is a session's id as they are made here.
-fn is_id(text: &str) -> bool {
-    text.len() == 22 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-}
-
-/// Notes the session of a browser that begins.
-fn note(response: &mut Response, headers: &HeaderMap) {
-    let id = session(headers).ok().flatten().filter(|id| is_id(id));
-    let cookie = match id {
-        Some(id) => format!("{BEFORE}={id}; Path=/; Max-Age=120; Secure; HttpOnly; SameSite=None"),
-        None => format!("{BEFORE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=None"),
-    };
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-}
-
-/// The headers, with the session of the start where they name none.
-fn noted(headers: &HeaderMap) -> HeaderMap {
-    let mut all = headers.clone();
-    let mut before = cookies(headers).filter(|(name, _)| *name == BEFORE).map(|(_, id)| id);
-    if let (Ok(None), Some(id), None) = (session(headers), before.next(), before.next())
-        && is_id(id)
-        && let Ok(cookie) = HeaderValue::from_str(&format!("{COOKIE}={id}"))
-    {
-        all.append(header::COOKIE, cookie);
-    }
-    all
-}
-
 /// Answers `mc.php?a=ACTION`.
 pub(super) async fn answer(entrance: Option<&Entrance>, incoming: &Incoming) -> Response {
     let query = incoming.uri.query().unwrap_or("");
@@ -122,11 +85,6 @@ pub(super) async fn answer(entrance: Option<&Entrance>, incoming: &Incoming) -> 
     let rest: Vec<&str> = pairs.collect();
     // Demo consoles do not ask where a browser is.
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let headers = if action == Action::Login { noted(&incoming.headers) } else { incoming.headers.clone() };
-    let asked = Asked::new(incoming.method.clone(), &rest.join("&"), headers, incoming.body.clone(), client);
-    let mut response = entrance.answer(action, &asked).await;
-    if action == Action::Start && response.status() == StatusCode::SEE_OTHER {
-        note(&mut response, &incoming.headers);
-    }
-    response
+    let (method, headers, body) = (incoming.method.clone(), incoming.headers.clone(), incoming.body.clone());
+    entrance.answer(action, &Asked::new(method, &rest.join("&"), headers, body, client)).await
 }

@@ -363,6 +363,10 @@ impl Sessions {
 type Ended = Result<usize, &'static str>;
 
 impl verifier::Sessions for Sessions {
+    fn cookie(&self) -> &'static str {
+        cookie::NAME
+    }
+
     fn live<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<Option<Live>, &'static str>> {
         Box::pin(async { Ok(self.of(headers).await) })
     }

@@ -72,6 +72,11 @@ impl Asked {
         Self { method, query: query.to_owned(), headers, body, client }
     }
 
+    /// The same request with other headers.
+    pub(super) fn with(&self, headers: HeaderMap) -> Self {
+        Self { headers, ..self.clone() }
+    }
+
     /// Its method.
     pub fn method(&self) -> &Method {
         &self.method

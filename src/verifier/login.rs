@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asked::{BEFORE, Text};
 use super::owner::{Confirmed, Entered, NoAnswer, Question};
-use super::{Asked, Entrance, No, pages};
+use super::{Asked, Entrance, No, before, pages};
 use crate::delegation::{Opened, Refusal, random_number, state_hash};
 
 /// Seconds a browser keeps the state of an opening.
@@ -32,11 +32,14 @@ impl Entrance {
         back.set_path(&format!("{}/finish", back.path()));
         back.set_query(Some(&format!("p={number}&st={}", state_hash(&state))));
         let cookie = state_cookie(&name, &state, STATE_SECONDS)?;
-        pages::go(back.as_str(), vec![cookie]).ok_or_else(|| No::broken("config"))
+        let was = before::note(asked.headers(), self.hands.sessions.cookie());
+        let cookies = std::iter::once(cookie).chain(was).collect();
+        pages::go(back.as_str(), cookies).ok_or_else(|| No::broken("config"))
     }
 
     /// Takes a token, or the answer to "continue as …?".
     pub(super) async fn login(&self, asked: &Asked) -> Result<Response, No> {
+        let asked = &asked.with(before::with(asked.headers(), self.hands.sessions.cookie()));
         let text = asked.text()?;
         let states: Vec<&str> = asked.states().iter().map(|(_, state)| *state).collect();
         let (now, used) = (self.hands.clock.now(), self.hands.used.as_ref());

@@ -30,6 +30,9 @@ pub struct Entered<'a> {
 
 /// Sessions of a product. An error is a reason for the journal, a stable word; the browser is told the one page.
 pub trait Sessions: Send + Sync {
+    /// The name of the cookie that its sessions are in.
+    fn cookie(&self) -> &'static str;
+
     /// Who is logged in by these headers. `None` for nobody. An error refuses: for example two cookies of one name.
     fn live<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<Option<Live>, &'static str>>;
 

@@ -25,6 +25,10 @@ fn sid(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl Sessions for Memory {
+    fn cookie(&self) -> &'static str {
+        "sid"
+    }
+
     fn live<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<Option<Live>, &'static str>> {
         let found = sid(headers).and_then(|sid| self.0.lock().unwrap().get(sid).cloned());
         Box::pin(async { Ok(found) })
@@ -311,6 +315,35 @@ async fn the_same_person_keeps_their_session_and_another_is_asked_first() {
     let now: Vec<Live> = place.sessions.0.lock().unwrap().values().cloned().collect();
     assert_eq!(now, [Live { account: "ana".into(), actor: Some("local:alice".into()) }]);
     assert_eq!(place.post("mc_continue", brought, &with_state).await.status(), StatusCode::GONE, "taken once");
+}
+
+#[tokio::test]
+async fn a_session_that_browsers_keep_back_from_the_gateways_form_is_known_from_the_start() {
+    let place = place(NOW);
+    let session = set_cookies(&place.open("ops.reader", "").await)[0].clone();
+    let start = async |cookies: &str| {
+        let query = "p=abcdefghijklmnopqrst_-";
+        let answer = place.ask(Action::Start, Method::GET, query, headers(cookies), String::new()).await;
+        set_cookies(&answer).into_iter().find(|cookie| cookie.starts_with("__Host-mc_was="))
+    };
+    let noted = start(&session).await.unwrap();
+    assert!(noted.ends_with("; Path=/; Max-Age=120; Secure; HttpOnly; SameSite=None"), "{noted}");
+    let noted = noted.split(';').next().unwrap();
+    assert_eq!(noted.strip_prefix("__Host-mc_was="), session.strip_prefix("sid="));
+    // The form comes without the session: its own person keeps it, another is asked first.
+    let again = place.open("ops.reader", noted).await;
+    assert_eq!((again.status(), set_cookies(&again).len()), (StatusCode::SEE_OTHER, 1));
+    assert_eq!(place.written.last().reason, "kept session");
+    let other = place.open("ana", noted).await;
+    assert!(body(other).await.contains("Continue as ana"));
+    // A session that was sent counts, and so does no note that is there twice.
+    for cookies in [format!("sid=another-session-of-now; {noted}"), format!("{noted}; {noted}")] {
+        assert_eq!(place.open("ana", &cookies).await.status(), StatusCode::SEE_OTHER, "{cookies}");
+    }
+    // Without a session an earlier note goes, and where there is none nothing is set.
+    assert!(start(noted).await.unwrap().contains("Max-Age=0"));
+    assert_eq!(start("").await, None);
+    assert!(start("sid=../../bad-session-id").await.is_none());
 }
 
 #[tokio::test]
