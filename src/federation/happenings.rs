@@ -20,6 +20,9 @@ use crate::sites::{Event, Events, Site};
 const STEP: u64 = 200;
 const MOST: u64 = 3200;
 
+/// No site has so many events. An offset beyond is none that a page gave.
+const FARTHEST: u64 = 1 << 32;
+
 /// Answers that a page may cost.
 const ANSWERS: usize = 10;
 
@@ -47,6 +50,9 @@ impl FromStr for EventPlace {
         let mut numbers = text.splitn(3, '-').map(|word| word.parse::<u64>().map_err(|_| ()));
         let mut next = || numbers.next().ok_or(())?;
         let (second, id, offset) = (next()?, next()?, next()?);
+        if offset > FARTHEST {
+            return Err(());
+        }
         Ok(Self { second: i64::try_from(second).map_err(|_| ())?, id, offset })
     }
 }
@@ -109,6 +115,10 @@ pub(super) async fn walk(
         if walk.is_too_far(&answer) {
             walk.offset = walk.offset.saturating_sub(back);
             back = back.saturating_mul(4);
+            // Whoever goes on begins here: a page that only steps back is no page for nothing.
+            if let Some(place) = &mut walk.after {
+                place.offset = walk.offset;
+            }
             continue;
         }
         match walk.take(answer, limit, &wanted) {

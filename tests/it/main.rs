@@ -61,4 +61,5 @@ mod slots;
 mod slots_kept;
 mod support;
 mod unseen;
+mod walk;
 mod walls;

@@ -8,7 +8,7 @@ use metaconsole::app::App;
 use metaconsole::clock::{Clock, Deadline, Timestamp};
 use metaconsole::config;
 use metaconsole::demo::{Agent, Console, Fault, Fleet, Module, ModuleState, Requests, Settings, Zone};
-use metaconsole::domain::Status;
+use metaconsole::domain::{ErrorCode, Status};
 use metaconsole::sites::decoding::Decoding;
 use metaconsole::sites::http::Clients;
 use metaconsole::sites::pandora::Pandora;
@@ -57,6 +57,24 @@ async fn an_agents_modules_are_read_worst_first_and_the_cut_is_told() {
         // Without a list of fields a console answers with the password of a plugin.
         assert!(seen.parameters.get("other").contains("module_name,") && !seen.query.contains("plugin"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_would_fill_the_memory_are_left_out_by_name() {
+    let module = |name: &str, length: usize| Module::new(name, ModuleState::Normal, &"x".repeat(length));
+    let mut agent = Agent::new("web-01", 2).module(module(&"n".repeat(70_000), 1));
+    for number in 0..30 {
+        agent = agent.module(module(&format!("Log {number}"), 50_000));
+    }
+    let console = console(Fleet::empty(NOW).group(2, "Servers", 0).agent(agent.module(module("last", 1))));
+    let site = site(console.url(), Clock::System);
+    let inventory = site.inventory(soon()).await.unwrap().inventory;
+    let detail = site.detail("1", &inventory, &|_| (), soon()).await.unwrap();
+    // Twenty of the long ones have room; a short one always has.
+    assert_eq!((detail.modules.len(), detail.unread.len()), (21, 11));
+    assert!(detail.modules.iter().any(|module| module.name == "last"));
+    assert!(detail.unread.iter().any(|unread| unread.id == "1"));
+    assert!(detail.unread.iter().all(|unread| unread.error.code == ErrorCode::TooLarge));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

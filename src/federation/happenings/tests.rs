@@ -17,6 +17,8 @@ struct Fake {
     answers: Mutex<u64>,
     /// Fails from this answer on.
     fails: Option<u64>,
+    /// Sends the newest whatever offset is asked for.
+    deaf: bool,
 }
 
 fn event(id: u64, second: i64) -> Event {
@@ -43,6 +45,7 @@ impl Site for Fake {
         let turn = *answers;
         events.sort_by_key(|event| (std::cmp::Reverse(event.at), (event.id * 7919 * (turn % 5 + 1)) % 104_729));
         let (from, most) = (usize::try_from(offset).unwrap(), usize::try_from(limit).unwrap());
+        let from = if self.deaf { 0 } else { from };
         let events: Vec<_> = events.into_iter().skip(from).take(most).collect();
         let sent = u64::try_from(events.len()).unwrap();
         std::future::ready(Ok(Events { sent, events })).boxed()
@@ -190,11 +193,28 @@ fn a_second_with_more_than_any_answer_holds_is_announced() {
 fn a_forged_place_only_says_where_to_begin() {
     let site = Fake::default();
     *site.events.lock().unwrap() = (1..=900).map(|id| event(id, i64::try_from(id).unwrap())).collect();
-    for text in ["", "1", "1-2", "-1-2-3", "a-b-c", "1-2-3-4"] {
+    for text in ["", "1", "1-2", "-1-2-3", "a-b-c", "1-2-3-4", "1-0-18446744073709551615"] {
         assert_eq!(text.parse::<EventPlace>(), Err(()), "{text}");
     }
     // A forged place only says where to begin.
     let far = "500-0-800".parse().unwrap();
     let found = page(&site, Some(far), 1000, |_| true);
     assert_eq!((found.events.len(), found.events[0].id), (499, 499));
+    // However far it is: each page comes nearer.
+    let mut next = Some("500-0-300000000".parse::<EventPlace>().unwrap());
+    let mut events = 0;
+    for _ in 0..40 {
+        let Some(after) = next else { break };
+        let found = page(&site, Some(after), 1000, |_| true);
+        assert_ne!(found.next, Some(after));
+        (events, next) = (events + found.events.len(), found.next);
+    }
+    assert_eq!((events, next), (499, None));
+    // A site that sends the newest whatever is asked for.
+    let site = Fake { deaf: true, ..site };
+    for offset in [1 << 32, u64::MAX] {
+        if let Ok(far) = format!("9223372036854775807-18446744073709551615-{offset}").parse() {
+            assert!(page(&site, Some(far), 1000, |_| true).events.len() <= 900);
+        }
+    }
 }

@@ -11,6 +11,8 @@
 mod alerts;
 mod answer;
 mod api;
+#[cfg(test)]
+mod checks;
 mod events;
 #[cfg(test)]
 mod garbage;

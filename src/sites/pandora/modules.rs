@@ -21,8 +21,11 @@ use crate::domain::{ErrorCode, SiteError, Status};
 use crate::inventory::Inventory;
 use crate::sites::{Detail, MOST_MODULES, Module, Places, Tell, Threshold, Unread};
 
-/// A value or description that is longer is not held: pages show lines.
+/// A name, value and description that are longer together are not held: pages show lines.
 const MAX_TEXT: usize = 64 * 1024;
+
+/// Nor are more texts of one agent: what was read is kept for a while, for many agents.
+const MAX_TEXTS: usize = 1024 * 1024;
 
 /// So many failures without a success are enough, and so many reads of one agent stand in line.
 const AT_ONCE: usize = 4;
@@ -87,12 +90,14 @@ pub(super) async fn detail(
     };
     // In any order, so that one that does not come holds up none but itself.
     let mut reads = stream::iter(planned).map(read).buffer_unordered(AT_ONCE);
-    let (mut modules, mut failed, mut gone) = (Vec::new(), Vec::new(), 0);
+    let (mut modules, mut failed, mut gone, mut texts) = (Vec::new(), Vec::new(), 0, 0);
     while let Some((id, read)) = reads.next().await {
         let status = left.remove(&id).unwrap_or(Status::NotInit);
         match read {
             Ok(None) => gone += 1,
+            Ok(Some(module)) if texts + text_of(&module) > MAX_TEXTS => failed.push((id, status, too_long(MAX_TEXTS))),
             Ok(Some(module)) => {
+                texts += text_of(&module);
                 tell(&module);
                 modules.push((id, module));
             }
@@ -106,7 +111,7 @@ pub(super) async fn detail(
             }
         }
     }
-    if let Some((_, _, error)) = failed.first().cloned() {
+    if let Some((_, _, error)) = failed.last().cloned() {
         if modules.is_empty() && gone == 0 && asked.load(Ordering::Relaxed) {
             return Err(error);
         }
@@ -128,10 +133,7 @@ async fn module(api: &Api, root: usize, id: u64, deadline: Deadline) -> Result<O
     let op = Op::new("module_properties").json().id(&text).other(FIELDS);
     match api.small(root, &op, deadline, |body| one(&text, body)).await? {
         Reply::Sentence(Sentence::UnknownId) => Ok(None),
-        Reply::Value(Some(module)) if module.value.len().max(module.description.len()) > MAX_TEXT => Err(
-            SiteError::new(ErrorCode::TooLarge, format!("its value or description is longer than {MAX_TEXT} bytes"))
-                .remedy("look at it in the site's console"),
-        ),
+        Reply::Value(Some(module)) if text_of(&module) > MAX_TEXT => Err(too_long(MAX_TEXT)),
         // The module is there, its state is not.
         Reply::Value(None) => {
             Err(SiteError::new(ErrorCode::BadAnswer, "the console knows it, but tells no state of it")
@@ -141,8 +143,20 @@ async fn module(api: &Api, root: usize, id: u64, deadline: Deadline) -> Result<O
     }
 }
 
+fn text_of(module: &Module) -> usize {
+    module.name.len() + module.value.len() + module.description.len()
+}
+
+fn too_long(most: usize) -> SiteError {
+    SiteError::new(
+        ErrorCode::TooLarge,
+        format!("its texts, or those of all the agent's modules, are longer than {most} bytes"),
+    )
+    .remedy("look at it in the site's console")
+}
+
 /// The module of a list of one, or of none.
-fn one(id: &str, body: &[u8]) -> Option<Option<Module>> {
+pub(super) fn one(id: &str, body: &[u8]) -> Option<Option<Module>> {
     let rows: Rows<Row<'_>> = serde_json::from_slice(body).ok()?;
     Some(rows.data.into_iter().next().map(|row| of_row(id, row)))
 }
@@ -166,7 +180,9 @@ fn of_row(id: &str, row: Row<'_>) -> Module {
 
 /// Pandora's limits: both 0 means none, an upper end of 0 (or below the lower) means no upper end.
 fn threshold(min: &Text<'_>, max: &Text<'_>, inverse: &Text<'_>) -> Option<Threshold> {
-    let (min, max): (f64, f64) = (min.0.parse().ok()?, max.0.parse().ok()?);
+    // What is no number to JSON is none here either.
+    let number = |text: &Text<'_>| text.0.parse().ok().filter(|number: &f64| number.is_finite());
+    let (min, max) = (number(min)?, number(max)?);
     let has = min != 0.0 || max != 0.0;
     has.then(|| Threshold { min, max: (max > min).then_some(max), inverse: inverse.0 == "1" })
 }
@@ -180,6 +196,7 @@ pub(super) fn is_text(number: &Text<'_>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::checks;
     use super::*;
 
     #[test]
@@ -211,6 +228,9 @@ mod tests {
         let text = |t: &'static str| Text(t.into());
         let of = |min, max| threshold(&text(min), &text(max), &text("0"));
         assert_eq!(of("0", "0"), None);
+        for wild in ["nan", "inf", "-infinity", "1e999", "0x7", ""] {
+            assert_eq!((of(wild, "0"), of("1", wild)), (None, None), "{wild}");
+        }
         assert_eq!(of("80.00", "95.00"), Some(Threshold { min: 80.0, max: Some(95.0), inverse: false }));
         assert_eq!(of("95.00", "0.00"), Some(Threshold { min: 95.0, max: None, inverse: false }));
     }
@@ -222,14 +242,7 @@ mod tests {
             include_bytes!("../../../tests/fixtures/pandora/s3-module-properties-all-json.json"),
             include_bytes!("../../../tests/fixtures/pandora/s1-module-properties-unknown.json"),
         ])) {
-            if let Some(Some(module)) = one("7", &body) {
-                prop_assert_eq!(module.id.as_str(), "7");
-                prop_assert!(module.reported.is_some() || module.status == Status::NotInit);
-                prop_assert!(module.interval.is_none_or(|interval| !interval.is_zero()));
-                for limit in [&module.warning, &module.critical].into_iter().flatten() {
-                    prop_assert!(limit.max.is_none_or(|max| max > limit.min));
-                }
-            }
+            checks::module(&body);
         }
     }
 }

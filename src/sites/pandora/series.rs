@@ -42,7 +42,7 @@ struct Row<'a> {
 
 /// What an answer to a stretch is.
 #[derive(Debug, PartialEq)]
-enum Answer {
+pub(super) enum Answer {
     Points(Vec<Point>),
     /// The console does not read instants as we write them.
     WrongDate,
@@ -113,7 +113,7 @@ fn utc(secs: i64) -> String {
     Timestamp::from_secs(secs).to_string().replace('-', "")
 }
 
-fn understand(body: &[u8]) -> Option<Answer> {
+pub(super) fn understand(body: &[u8]) -> Option<Answer> {
     if body.trim_ascii() == WRONG_DATE {
         return Some(Answer::WrongDate);
     }
@@ -165,6 +165,7 @@ fn epoch(line: &str) -> Option<(Timestamp, &str)> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::checks;
     use super::*;
 
     fn recorded(case: &str) -> Vec<u8> {
@@ -225,11 +226,7 @@ mod tests {
             &b"1795397817;OK; all \"fine\"\n1795398117;two\nlines\n"[..],
             include_bytes!("../../../tests/fixtures/pandora/s2-module-data-range.txt"),
         ])) {
-            if let Some(Answer::Points(points)) = understand(&body) {
-                prop_assert!(points.windows(2).all(|two| two[0].at <= two[1].at));
-                let text: usize = points.iter().map(|point| point.value.len()).sum();
-                prop_assert!(text <= body.len());
-            }
+            checks::points(&body);
         }
 
         #[test]
