@@ -1,21 +1,30 @@
 // The wall: a running clock, what is new in the last ten minutes, and a frame that is loud when the gateway is lost.
 
 import { keep } from './swap.js';
-import { clock } from './text.js';
+import { clock, memory } from './text.js';
 
 const NEW = 10 * 60 * 1000;
 const begun = Date.now();
-const seen = new Map();
+// A screen that loads the page again, after an update or a cut of the power, goes on with what it knew.
+const KEPT = `wall ${location.search}`;
+const kept = memory.get(KEPT, null);
+const goesOn = kept !== null && begun - kept.at < NEW;
+const seen = new Map(goesOn ? kept.seen : []);
+let hadMore = false;
 
 /** Marks rows that were not there when the screen was switched on. */
 function mark() {
   const now = Date.now();
   const here = new Set();
-  for (const row of document.querySelectorAll('[data-key]')) {
+  const rows = [...document.querySelectorAll('[data-key]')];
+  const known = rows.findLastIndex((row) => seen.has(row.dataset.key));
+  for (const [place, row] of rows.entries()) {
     const key = row.dataset.key;
     here.add(key);
-    // What stood there at first may have stood there for long.
-    if (!seen.has(key)) seen.set(key, now - begun < 15000 ? 0 : now);
+    // What stood there when the screen was switched on may have stood there for long.
+    // What follows at the end of a long list was there before, uncounted.
+    const old = (!goesOn && now - begun < 15000) || (hadMore && place > known);
+    if (!seen.has(key)) seen.set(key, old ? 0 : now);
     const isNew = now - seen.get(key) < NEW;
     row.classList.toggle('new', isNew);
     if (isNew && !row.querySelector('.newly')) {
@@ -25,8 +34,10 @@ function mark() {
       row.querySelector('.who').append(' ', sign);
     }
   }
+  hadMore = Number(document.getElementById('more').dataset.more) > 0;
   fit();
   for (const key of seen.keys()) if (!here.has(key)) seen.delete(key);
+  memory.set(KEPT, { at: now, seen: [...seen] });
   tick();
 }
 

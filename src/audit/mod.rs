@@ -27,5 +27,5 @@ pub use chain::{Break, Chain, Head, HeadError};
 pub use log::{AppendError, Log, State};
 pub use read::{Entry, Filter, Newest, ReadError, newest};
 pub use record::{Action, JtiDigest, Opening, Record};
-pub use segments::{OpenError, Verified, VerifyError, verify_files};
+pub use segments::{OpenError, Verified, VerifyError, verify_files, verify_folder};
 pub use writer::Limits;

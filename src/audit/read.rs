@@ -20,6 +20,8 @@ pub struct Filter {
     pub actor: Option<String>,
     /// This action, as its word.
     pub action: Option<String>,
+    /// Whether it was done; else it was refused or failed.
+    pub done: Option<bool>,
     /// Not before.
     pub from: Option<Timestamp>,
     /// Before this.
@@ -61,6 +63,7 @@ struct Fields {
     actor: String,
     action: String,
     site: Option<String>,
+    result: Option<String>,
 }
 
 impl Filter {
@@ -69,6 +72,7 @@ impl Filter {
         same(&self.site, fields.site.as_deref())
             && same(&self.actor, Some(&fields.actor))
             && same(&self.action, Some(&fields.action))
+            && self.done.is_none_or(|done| done == (fields.result.as_deref() == Some("ok")))
             && self.from.is_none_or(|from| at >= from)
             && self.to.is_none_or(|to| at < to)
             && self.before.is_none_or(|before| fields.seq < before)

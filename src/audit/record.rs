@@ -44,6 +44,25 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::LoginOk,
+        Self::LoginFailed,
+        Self::Logout,
+        Self::SessionRevoked,
+        Self::WallPaired,
+        Self::OpenIssued,
+        Self::OpenConsumed,
+        Self::OpenRefused,
+        Self::OpenUnissued,
+        Self::OpenEnded,
+        Self::MapMissing,
+        Self::KeysChanged,
+        Self::ConfigReload,
+        Self::Search,
+        Self::AuditRepaired,
+    ];
+
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -194,6 +194,16 @@ pub enum VerifyError {
     Unreadable(String, String),
 }
 
+/// Verifies all segments of a folder, as [`verify_files`] does.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify_folder(folder: &Path, head: Option<Head>) -> Result<Verified, VerifyError> {
+    let files =
+        list(folder).map_err(|error| VerifyError::Unreadable(folder.display().to_string(), error.to_string()))?;
+    verify_files(&files, head)
+}
+
 /// Verifies segments, in the order given: each line and the way from one file to the next. A head remembered from
 /// earlier must be one of their lines; without one, lines missing at the very end cannot be seen.
 ///

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::alerts::Alerts;
+use super::past::PastRead;
 use super::policy::{Ended, History};
 use super::tally::{ReadTally, tell_change};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
@@ -21,8 +22,8 @@ use crate::domain::{ErrorCode, SiteError, SiteId};
 use crate::inventory::Inventory;
 use crate::sites::{Reading, Site};
 
-/// So many costs of reads are remembered, for percentiles.
-const COSTS: usize = 64;
+/// So many reads are remembered, for percentiles and pictures.
+const PAST: usize = 60;
 
 /// Of one site.
 pub(super) struct Memory {
@@ -42,7 +43,7 @@ pub(super) struct State {
     pub(super) held: Option<Held>,
     pub(super) history: History,
     pub(super) flight: Option<Flight>,
-    pub(super) costs: VecDeque<Duration>,
+    pub(super) past: VecDeque<PastRead>,
     pub(super) tally: ReadTally,
     /// When reads began to go well, or to fail.
     pub(super) since: Option<Timestamp>,
@@ -152,10 +153,10 @@ impl Memory {
         let ended = Ended { at: Stopwatch::start().instant(), cost };
         let number = self.reads() + 1;
         state.flight = None;
-        if state.costs.len() == COSTS {
-            state.costs.pop_front();
+        if state.past.len() == PAST {
+            state.past.pop_front();
         }
-        state.costs.push_back(cost);
+        state.past.push_back(PastRead { at: asked, cost, ok: result.is_ok() });
         state.tally.ended(cost, result.as_ref().err());
         let before = state.history.failing.as_ref().map(|failing| failing.error.clone());
         let failed = result.as_ref().err().cloned();

@@ -66,7 +66,7 @@ impl Slot {
         let not_before = policy.not_before(&state.history, Urgency::Ordinary);
         let not_before = not_before.map(|at| at.saturating_duration_since(now)).filter(|wait| !wait.is_zero());
         let why = policy.rest(&state.history).filter(|_| look.flight.is_none());
-        let mut costs: Vec<Duration> = state.costs.iter().copied().collect();
+        let mut costs: Vec<Duration> = state.past.iter().map(|read| read.cost).collect();
         costs.sort_unstable();
         let at = |share: usize| costs.get((costs.len() * share / 100).min(costs.len().saturating_sub(1))).copied();
         Snapshot {

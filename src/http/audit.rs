@@ -31,7 +31,7 @@ use crate::domain::SiteId;
 use crate::inventory::Visible;
 use crate::wire::Lines;
 
-const KNOWN: &[&str] = &["site", "user", "action", "from", "to", "limit", "cursor", "format"];
+const KNOWN: &[&str] = &["site", "user", "action", "outcome", "from", "to", "limit", "cursor", "format"];
 
 /// Lines of a page, unless said otherwise, and at most.
 const LINES: usize = 100;
@@ -99,23 +99,18 @@ pub(super) async fn audit(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (journal, scope) = allowed(&shared.gateway, &viewer)?;
+    allowed(&shared.gateway, &viewer)?;
     let parameters = Parameters::read(query.as_deref(), KNOWN)?;
     let form = match parameters.get("format") {
         Some(name) => accept::named(name)?,
         None => accept::form(&headers)?,
     };
-    let (filter, after) = filter(&parameters, &scope)?;
-    let folder = journal.folder().to_owned();
     match form {
-        Form::Json => {
-            let limit = limit(&parameters)?;
-            let app = Arc::clone(&viewer.app);
-            let _place = journal.reader().await;
-            let read = move || page(newest(&folder, filter)?, &after, limit, &scope, &app);
-            tokio::task::spawn_blocking(read).await.map_err(|_| unread("a fault of this program"))?.map_err(unread)
-        }
+        Form::Json => Ok(leaf(&shared.gateway, &viewer, &parameters).await?.json()),
         Form::Stream | Form::Lines(Lines::Ndjson) => {
+            let (journal, scope) = allowed(&shared.gateway, &viewer)?;
+            let (filter, after) = filter(&parameters, &scope)?;
+            let folder = journal.folder().to_owned();
             let lines = tokio::task::spawn_blocking(move || newest(&folder, filter)).await;
             let lines = lines.map_err(|_| unread("a fault of this program"))?.map_err(unread)?;
             Ok(export(Pieces { lines, after, scope, viewer, shared, watch: Stopwatch::start() }))
@@ -125,6 +120,40 @@ pub(super) async fn audit(
                 .remedy("accept application/json or application/x-ndjson"))
         }
     }
+}
+
+/// A page of lines.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    /// As they are shown: one JSON object each, newest first.
+    pub(super) lines: Vec<String>,
+    /// Where the next page begins, unless this is the last.
+    pub(super) next: Option<String>,
+}
+
+impl Leaf {
+    /// Lines are JSON already, so they are put together as they are; a place is nothing but letters and digits.
+    fn json(&self) -> Response {
+        let next = self.next.as_ref().map_or_else(String::new, |place| format!(",\"next_cursor\":\"{place}\""));
+        let body = format!("{{\"lines\":[{}]{next}}}", self.lines.join(","));
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+/// The page that is asked for.
+pub(super) async fn leaf(gateway: &Gateway, viewer: &Viewer, parameters: &Parameters) -> Result<Leaf, Problem> {
+    let (journal, scope) = allowed(gateway, viewer)?;
+    let (filter, after) = filter(parameters, &scope)?;
+    let (limit, folder, app) = (limit(parameters)?, journal.folder().to_owned(), Arc::clone(&viewer.app));
+    let _place = journal.reader().await;
+    let read = move || page(newest(&folder, filter)?, &after, limit, &scope, &app);
+    tokio::task::spawn_blocking(read).await.map_err(|_| unread("a fault of this program"))?.map_err(unread)
+}
+
+/// The log, for those who may see every line of it; `None` for those who may see some.
+pub(super) fn whole(gateway: &Gateway, viewer: &Viewer) -> Result<Option<Arc<Journal>>, Problem> {
+    let (journal, scope) = allowed(gateway, viewer)?;
+    Ok(scope.everything.then_some(journal))
 }
 
 fn allowed(gateway: &Gateway, viewer: &Viewer) -> Result<(Arc<Journal>, Scope), Problem> {
@@ -145,6 +174,15 @@ fn filter(parameters: &Parameters, scope: &Scope) -> Result<(Filter, After), Pro
         site: text("site"),
         actor: text("user"),
         action: text("action"),
+        done: match parameters.get("outcome") {
+            None => None,
+            Some("ok") => Some(true),
+            Some("refused") => Some(false),
+            Some(_) => {
+                let no = Problem::parameter("`outcome` is neither ok nor refused");
+                return Err(no.remedy("write `outcome=ok` or `outcome=refused`"));
+            }
+        },
         from: moment(parameters, "from")?,
         to: moment(parameters, "to")?,
         before: None,
@@ -163,10 +201,15 @@ fn filter(parameters: &Parameters, scope: &Scope) -> Result<(Filter, After), Pro
     Ok((filter, after))
 }
 
-/// A moment, or a day (its begin, UTC).
+/// A moment, or a day (its begin); UTC, also where that is not said.
 fn moment(parameters: &Parameters, name: &str) -> Result<Option<Timestamp>, Problem> {
     let Some(text) = parameters.get(name) else { return Ok(None) };
-    let whole = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    let whole = match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    };
     let no = |_| {
         Problem::parameter(format!("`{name}` is no moment"))
             .remedy("write it like `2027-01-31` or `2027-01-31T12:00:00Z`")
@@ -182,14 +225,14 @@ fn limit(parameters: &Parameters) -> Result<usize, Problem> {
     number.ok_or_else(no)
 }
 
-/// One page. Lines are JSON already, so they are put together as they are.
+/// One page.
 fn page(
     mut lines: Newest,
     after: &After,
     limit: usize,
     scope: &Scope,
     app: &crate::app::App,
-) -> Result<Response, ReadError> {
+) -> Result<Leaf, ReadError> {
     let mut shown: Vec<String> = Vec::new();
     let (mut last, mut ended) = (None, false);
     let mut skips = matches!(after, After::Line(_));
@@ -209,10 +252,7 @@ fn page(
         last = Some(place);
         shown.push(scope.shown(entry));
     }
-    // Nothing but letters and digits.
-    let next = last.filter(|_| !ended).map_or_else(String::new, |place| format!(",\"next_cursor\":\"{place}\""));
-    let body = format!("{{\"lines\":[{}]{next}}}", shown.join(","));
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(Leaf { lines: shown, next: last.filter(|_| !ended) })
 }
 
 /// An export that is being read.

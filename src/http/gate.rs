@@ -34,7 +34,7 @@ pub(super) fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap, gateway: 
         let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large");
         return Some(problem.remedy("send no body"));
     }
-    if !ANY_HOST.contains(&uri.path()) && !names_us(uri, headers, gateway) {
+    if !is_for_any_host(uri.path()) && !names_us(uri, headers, gateway) {
         let sentence = "this gateway does not answer under that host name";
         let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", sentence);
         return Some(
@@ -50,6 +50,11 @@ pub(super) fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap, gateway: 
         return Some(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", sentence).remedy("ask from our own pages"));
     }
     None
+}
+
+/// Probes name the machine. Scripts and styles are public, and the page that says "not under that name" needs them.
+fn is_for_any_host(path: &str) -> bool {
+    ANY_HOST.contains(&path) || path.starts_with("/assets/")
 }
 
 /// Whether the host of a request can only mean us.

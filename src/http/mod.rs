@@ -133,7 +133,8 @@ fn dressed(routes: Router<Arc<Shared>>, shared: &Arc<Shared>) -> Router {
 
 async fn nowhere(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {path}")).remedy("begin at /")
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {path}"))
+        .remedy("begin with the search, or look whether the address is whole")
 }
 
 async fn wrong_method() -> Problem {

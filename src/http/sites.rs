@@ -12,10 +12,11 @@ use super::problem::Problem;
 use super::search::json;
 use super::states::{State, Trouble, Word};
 use super::viewer::Viewer;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Timestamp};
 use crate::config::access::Permission;
 use crate::domain::SiteId;
-use crate::federation::{Slot, Wanted};
+use crate::federation::{PastRead, Slot, Wanted};
+use crate::wire::millis;
 
 #[derive(Debug, Serialize)]
 struct All {
@@ -28,6 +29,31 @@ pub(super) async fn all(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Res
     Ok(json(&All { sites: viewer.view.slots().map(|slot| viewer.state(slot)).collect() }))
 }
 
+/// One of its last reads.
+#[derive(Debug, Serialize)]
+struct Read {
+    at: Timestamp,
+    took_ms: u64,
+    ok: bool,
+}
+
+impl Read {
+    fn of(read: &PastRead) -> Self {
+        Self { at: read.at, took_ms: millis(read.cost), ok: read.ok }
+    }
+}
+
+/// A site alone has more to tell.
+#[derive(Debug, Serialize)]
+struct One {
+    #[serde(flatten)]
+    site: State,
+    /// Why its ordinary reads are as far apart as they are.
+    interval_because: String,
+    /// Oldest first.
+    reads: Vec<Read>,
+}
+
 /// `GET /api/v1/sites/{site}`
 pub(super) async fn one(
     viewer: Viewer,
@@ -35,7 +61,9 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    Ok(json(&viewer.state(viewer.site(&id)?)))
+    let slot = viewer.site(&id)?;
+    let reads = slot.past().iter().map(Read::of).collect();
+    Ok(json(&One { site: viewer.state(slot), interval_because: slot.pace(), reads }))
 }
 
 /// How a probe went.

@@ -104,6 +104,12 @@ impl Viewer {
         }
     }
 
+    /// Whether this viewer may read the audit log.
+    pub(super) fn audits(&self) -> bool {
+        let Identity::Somebody(somebody) = &self.identity else { return false };
+        somebody.wall.is_none() && somebody.principal.grants.anywhere(Permission::Audit)
+    }
+
     /// The agents of a site that this viewer may do that with.
     pub(super) fn agents_for(&self, permission: Permission, id: &str) -> Result<Arc<Visible>, Problem> {
         let plan = self.site_for(permission, id)?.plan();

@@ -30,14 +30,14 @@ const ALSO: &[&str] = &["/api/v1/pulse", "/api/v1/me"];
 pub(super) fn permits(view: &str, uri: &Uri) -> bool {
     let mut asked = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()).filter(|(name, _)| name == "q");
     let is_its_view = asked.next().is_some_and(|(_, query)| query == view) && asked.next().is_none();
-    ALSO.contains(&uri.path()) || (matches!(uri.path(), "/" | "/api/v1/search") && is_its_view)
+    ALSO.contains(&uri.path()) || (matches!(uri.path(), "/" | "/wall" | "/api/v1/search") && is_its_view)
 }
 
-/// What is said of anything else. The first page leads to the view.
+/// What is said of anything else. The first page leads to the wall with the view.
 pub(super) fn elsewhere(view: &str, uri: &Uri, base: &str) -> Response {
-    if uri.path() == "/" {
+    if matches!(uri.path(), "/" | "/wall") {
         let query: String = url::form_urlencoded::byte_serialize(view.as_bytes()).collect();
-        return (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{base}?q={query}"))]).into_response();
+        return (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{base}wall?q={query}"))]).into_response();
     }
     Problem::new(StatusCode::FORBIDDEN, "wallboard", "a wallboard reads its own view only")
         .remedy("log in at /login for anything else")

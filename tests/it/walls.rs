@@ -58,7 +58,10 @@ async fn a_screen_is_paired_reads_its_view_survives_a_kill_and_is_ended() {
     assert_eq!(wall.get("/wall/pair").await.status, 303);
     let kept = wall.cookies[WALL].clone();
     let answer = wall.get("/").await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/?q=web"));
+    assert_eq!((answer.status, answer.header("location")), (303, "/wall?q=web"));
+    let page = wall.get("/wall?q=web").await;
+    assert!(page.status == 200 && page.text.contains("All well on 1 site"), "{page:?}");
+    assert_eq!(wall.get("/wall?q=db").await.header("location"), "/wall?q=web");
     let answer = wall.get("/api/v1/search?q=web").await;
     assert!(answer.status == 200 && answer.text.contains("web-madrid"), "{answer:?}");
     for path in ["/api/v1/search?q=db", "/api/v1/sites", "/api/v1/audit", "/metrics", "/api/v1/suggest?q=d"] {

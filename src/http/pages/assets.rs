@@ -30,6 +30,7 @@ const FILES: &[(&str, &[u8])] = built_in![
     "query.js",
     "rows.js",
     "search.js",
+    "sites.js",
     "stream.js",
     "strip.js",
     "swap.js",

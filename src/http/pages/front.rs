@@ -6,13 +6,13 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 
 use super::super::Shared;
 use super::super::problem::Fields;
-use super::{Frame, page};
+use super::{Frame, page, shown};
 
 /// All routes, behind this.
 pub(in crate::http) fn in_front(routes: Router, shared: &Arc<Shared>) -> Router {
@@ -26,12 +26,18 @@ async fn pass(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
         *request.uri_mut() = uri;
     }
     let by_a_person = is_navigation(request.method(), request.uri(), request.headers());
+    let by_get = request.method() == Method::GET;
     let response = next.run(request).await;
     match response.extensions().get::<Arc<Fields>>() {
         Some(problem) if by_a_person => {
             let frame = Frame::bare(&app, "error", problem.title());
             let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-            let mut answer = page(response.status(), &Failed { frame, problem, id });
+            // Under a name that is not ours no link of ours leads anywhere.
+            let elsewhere = response.status() == StatusCode::MISDIRECTED_REQUEST;
+            let home = if elsewhere { app.config.gateway.public_url.to_string() } else { frame.base.clone() };
+            let passes =
+                by_get && (response.status().is_server_error() || response.headers().contains_key(header::RETRY_AFTER));
+            let mut answer = page(response.status(), &Failed { frame, problem, id, home, passes });
             // Everything else that was said stays said; only what describes the body is the page's.
             let mut headers = response.headers().clone();
             for of_the_body in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::TRANSFER_ENCODING] {
@@ -53,6 +59,10 @@ struct Failed<'a> {
     frame: Frame,
     problem: &'a Fields,
     id: &'a str,
+    /// Where our pages begin.
+    home: String,
+    /// Whether it may go better the next time.
+    passes: bool,
 }
 
 /// Whether a person goes to this address. The API answers everybody in JSON.

@@ -9,12 +9,14 @@
 
 mod agent;
 mod assets;
+mod audit;
 mod front;
 mod home;
 mod opening;
 mod people;
 mod shown;
 mod sites;
+mod spark;
 mod wall;
 
 use std::sync::Arc;
@@ -50,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/agents/{site}/{agent}", get(agent::agent))
         .route("/wall", get(wall::wall))
         .route("/me", get(people::me))
+        .route("/audit", get(audit::audit))
         .route("/assets/{version}/{name}", get(assets::asset))
 }
 
@@ -71,6 +74,8 @@ struct Frame {
     refresh_ms: u64,
     /// Who is signed in, and what their forms carry.
     who: Option<(String, String)>,
+    /// Whether they may read the audit log.
+    audits: bool,
 }
 
 /// How many sites are live.
@@ -91,7 +96,13 @@ impl Frame {
         let refresh = viewer.view.slots().map(|slot| slot.plan().policy.refresh_after.as_millis()).min();
         let refresh_ms = u64::try_from(refresh.unwrap_or(30_000)).unwrap_or(30_000).clamp(5_000, 300_000);
         let who = viewer.signed_in().map(|(login, token)| (login.to_owned(), token));
-        Self { pill: Pill::of(&words), refresh_ms, who, ..Self::bare(&viewer.app, page, title) }
+        Self {
+            pill: Pill::of(&words),
+            refresh_ms,
+            who,
+            audits: viewer.audits(),
+            ..Self::bare(&viewer.app, page, title)
+        }
     }
 
     /// For whoever it is.
@@ -105,6 +116,7 @@ impl Frame {
             now: app.clock().now(),
             refresh_ms: 30_000,
             who: None,
+            audits: false,
         }
     }
 }

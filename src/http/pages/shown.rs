@@ -35,6 +35,12 @@ fn is_unseen(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A sentence of ours, as it begins a line.
+pub(super) fn sentence(words: &str) -> String {
+    let mut rest = words.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+}
+
 /// A name, or words in its place where it is empty.
 pub(super) fn name(alias: &str) -> String {
     if alias.trim().is_empty() { "(no name)".to_owned() } else { text(alias) }

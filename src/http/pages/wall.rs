@@ -1,5 +1,9 @@
 //! `GET /wall`: for a screen that nobody touches. The worst agents of all sites, and a map of sites and states.
+//!
+//! What nobody can see is never well: sites that fail, have old rows only or were not read are told in the headline, and so
+//! are those that answer and warn of what they answer. A paused site is planned work: grey, and told apart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
@@ -10,13 +14,13 @@ use axum::response::Response;
 use super::super::parameters::Parameters;
 use super::super::problem::Problem;
 use super::super::search::somewhere;
-use super::super::states::Word;
+use super::super::states::{State, Word};
 use super::super::viewer::Viewer;
 use super::home::Line;
 use super::{Frame, page, shown};
 use crate::clock::Timestamp;
 use crate::domain::{Query, StatusCounts};
-use crate::federation::{Merge, Question, Report, Wanted};
+use crate::federation::{Merge, Question, Report, Slot, Wanted};
 
 /// So many rows fit on a screen.
 const WORST: usize = 40;
@@ -26,6 +30,9 @@ const LARGE: usize = 20;
 
 /// Of more sites than this, those without a problem are only counted.
 const TILES: usize = 60;
+
+/// A wall has room for so many tiles; of more, the worst are shown.
+const MOST_TILES: usize = 120;
 
 /// What is not known by then comes with the next turn.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,12 +46,24 @@ struct Tile {
     word: &'static str,
     trouble: String,
     counts: StatusCounts,
+    /// It answers, but not everything it says can be relied on.
+    doubtful: bool,
 }
 
 impl Tile {
+    /// Nobody knows how its agents are now.
+    fn is_blind(&self) -> bool {
+        matches!(self.class, "failed" | "stale" | "unread")
+    }
+
+    /// Not asked, as somebody has decided.
+    fn is_planned(&self) -> bool {
+        self.class == "paused"
+    }
+
     fn is_trouble(&self) -> bool {
         let counts = self.counts;
-        !matches!(self.class, "ok" | "idle") || counts.critical + counts.warning + counts.unknown > 0
+        self.is_blind() || self.is_planned() || self.doubtful || counts.critical + counts.warning + counts.unknown > 0
     }
 }
 
@@ -56,17 +75,52 @@ struct Wall<'a> {
     many: bool,
     /// Sites that are well and have no tile.
     calm: usize,
+    /// Sites with trouble that have none either, being too many.
+    cut: usize,
     all: StatusCounts,
     lines: Vec<Line<'a>>,
     /// The oldest of what is shown.
     as_of: Option<Timestamp>,
-    /// Sites that fail, have old rows only, or are not asked: nobody knows how they are now.
+    /// Sites that the wall is about.
+    sites: usize,
+    /// Sites that fail, have old rows only, or were not read: nobody knows how they are now.
     blind: usize,
+    /// Sites that are not asked, as planned.
+    planned: usize,
+    /// Sites that warn of what they answer.
+    doubtful: usize,
 }
 
 impl Wall<'_> {
     fn problems(&self) -> u32 {
         self.all.critical + self.all.warning + self.all.unknown
+    }
+
+    /// What is not seen, or not surely.
+    fn lacks(&self) -> String {
+        let of = |count: usize, one: &str, more: &str| match count {
+            0 => None,
+            1 => Some(format!("1 of {} sites {one}", self.sites)),
+            _ => Some(format!("{count} of {} sites {more}", self.sites)),
+        };
+        let lacks = [
+            of(self.blind, "cannot be seen now", "cannot be seen now"),
+            of(self.doubtful, "has a warning", "have warnings"),
+            of(self.planned, "is paused, as planned", "are paused, as planned"),
+        ];
+        lacks.into_iter().flatten().collect::<Vec<_>>().join(", and ")
+    }
+
+    /// "All well" only where everything is seen.
+    fn headline(&self) -> String {
+        let lacks = self.lacks();
+        match (self.problems(), lacks.is_empty()) {
+            (0, true) if self.sites == 0 => "No site is yours to see".to_owned(),
+            (0, true) => format!("All well on {} {}", self.sites, if self.sites == 1 { "site" } else { "sites" }),
+            (0, false) => format!("No problems seen, but {lacks}"),
+            (1, _) => "1 problem".to_owned(),
+            (problems, _) => format!("{problems} problems"),
+        }
     }
 
     fn oldest(&self) -> Option<(Timestamp, String)> {
@@ -85,14 +139,18 @@ pub(super) async fn wall(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Re
     let query = Query::parse(q)?;
     somewhere(&query, &viewer)?;
     let order = Parameters::read(Some("sort=status"), &["sort"])?.order()?;
+    // A wall of one site says nothing of the others.
+    let about: Vec<_> =
+        viewer.view.slots().filter(|slot| query.concerns(slot.plan().id.as_str(), &slot.plan().tags)).collect();
     let question = Question { query, order, limit: WORST, patience: PATIENCE, wanted: Wanted::Current };
     let (report, counts) = asked(&viewer, &question).await;
     let frame = Frame::of(&viewer, "wall", "Wall");
     let now = frame.now;
-    let mut tiles = tiles(&viewer, &counts, now);
+    let mut tiles: Vec<Tile> = about.iter().map(|slot| tile(&viewer, slot, &counts, now)).collect();
     tiles.sort_by_key(|tile| {
         let counts = tile.counts;
-        (tile.class != "failed", std::cmp::Reverse((counts.critical, counts.warning, counts.unknown)))
+        let worst = std::cmp::Reverse((counts.critical, counts.warning, counts.unknown, tile.doubtful));
+        (tile.is_planned(), !tile.is_blind(), worst)
     });
     let mut all = StatusCounts::default();
     for tile in &tiles {
@@ -102,16 +160,21 @@ pub(super) async fn wall(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Re
         all.normal += tile.counts.normal;
         all.not_init += tile.counts.not_init;
     }
-    let (sites, many) = (tiles.len(), tiles.len() > LARGE);
+    let sites = tiles.len();
+    let count = |is: fn(&Tile) -> bool| tiles.iter().filter(|tile| is(tile)).count();
+    let (blind, planned, doubtful) = (count(Tile::is_blind), count(Tile::is_planned), count(|tile| tile.doubtful));
     if sites > TILES {
         tiles.retain(Tile::is_trouble);
     }
     let calm = sites - tiles.len();
+    let cut = tiles.len().saturating_sub(MOST_TILES);
+    tiles.truncate(MOST_TILES);
+    let many = tiles.len() > LARGE;
     let problem = |line: &Line<'_>| !matches!(line.status(), "normal" | "not init");
     let lines = report.rows.iter().map(|row| Line::of(row, &viewer, now)).filter(problem).collect();
-    let as_of = viewer.view.slots().filter_map(|slot| slot.look(Wanted::Known).held).map(|held| held.as_of).min();
-    let blind = tiles.iter().filter(|tile| !matches!(tile.class, "ok" | "idle")).count();
-    Ok(page(StatusCode::OK, &Wall { frame, tiles, many, calm, all, lines, as_of, blind }))
+    let as_of = about.iter().filter_map(|slot| slot.look(Wanted::Known).held).map(|held| held.as_of).min();
+    let wall = Wall { frame, tiles, many, calm, cut, all, lines, as_of, sites, blind, planned, doubtful };
+    Ok(page(StatusCode::OK, &wall))
 }
 
 /// The worst rows of all, and how many agents of each site are in each state.
@@ -124,16 +187,23 @@ async fn asked(viewer: &Viewer, question: &Question) -> (Report, Vec<(String, St
     (merge.finish(), counts)
 }
 
-fn tiles(viewer: &Viewer, counts: &[(String, StatusCounts)], now: Timestamp) -> Vec<Tile> {
-    let tile = |site: super::super::states::State| Tile {
+fn tile(viewer: &Viewer, slot: &Arc<Slot>, counts: &[(String, StatusCounts)], now: Timestamp) -> Tile {
+    let site: State = viewer.state(slot);
+    let (planned, well) = (site.state == Word::Paused, matches!(site.state, Word::Ok | Word::Idle));
+    let doubtful = well && !slot.snapshot().warnings.is_empty();
+    let failed = site
+        .error
+        .as_ref()
+        .filter(|_| !planned)
+        .map(|error| format!("{}, for {}", shown::text(&error.message), shown::span(error.since.until(now))));
+    let warned = || site.warnings.first().filter(|_| doubtful).map(|warning| shown::text(warning));
+    Tile {
         name: shown::name(&site.name),
         class: site.state.as_str(),
-        word: shown::site_word(site.state),
-        trouble: site.error.as_ref().filter(|_| site.state != Word::Paused).map_or_else(String::new, |error| {
-            format!("{}, for {}", shown::text(&error.message), shown::span(error.since.until(now)))
-        }),
+        word: if planned { "paused, as planned" } else { shown::site_word(site.state) },
+        trouble: failed.or_else(warned).unwrap_or_default(),
         counts: counts.iter().find(|(id, _)| *id == site.id.as_str()).map(|(_, counts)| *counts).unwrap_or_default(),
+        doubtful,
         id: site.id.to_string(),
-    };
-    viewer.view.slots().map(|slot| tile(viewer.state(slot))).collect()
+    }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod agent;
+mod audit;
 mod direct;
 mod driver;
 mod hostile;
@@ -14,6 +15,8 @@ mod pages;
 mod people;
 mod pictures;
 mod search;
+mod sites;
+mod stages;
 mod strips;
 mod subpath;
 mod table;
