@@ -58,6 +58,15 @@ impl Browser {
         self.send(request.header("sec-fetch-site", "same-origin").form(form)).await
     }
 
+    /// The session that it is logged in with, as openings name it.
+    pub(crate) fn session(&self) -> String {
+        use base64::Engine as _;
+        let payload = self.cookies.values().find_map(|cookie| cookie.split('.').nth(1)).unwrap();
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        metaconsole::access::secrets::digest(claims["sid"].as_str().unwrap())
+    }
+
     pub(crate) fn cookie_line(&self) -> String {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         cookies.join("; ")

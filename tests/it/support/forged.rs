@@ -3,6 +3,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use metaconsole::clock::Timestamp;
 use metaconsole::delegation::{Amr, MasterKey, NewToken, Purpose, SiteKey, mint, random_number};
+use metaconsole::openings::{Granted, Openings, Wanted};
 use metaconsole::secret::Secret;
 use sha2::{Digest as _, Sha256};
 
@@ -44,6 +45,22 @@ impl Keys {
     /// A good token for a site.
     pub(crate) fn token(&self, site: &str, account: &str, path: &str, at: Timestamp) -> String {
         made(&self.of(site, Purpose::Token), account, path, at)
+    }
+
+    /// A good token for a site, written down by the gateway as of this session, as every one that it signs.
+    pub(crate) fn issued(&self, openings: &Openings, site: &str, session: &str, path: &str) -> String {
+        let (login, account, view) = ("local:ana".to_owned(), "ops.reader".to_owned(), String::new());
+        let granted = Granted {
+            gateway: "gateway".to_owned(),
+            key: self.of(site, Purpose::Token),
+            wanted: Wanted { login: login.clone(), site: site.parse().unwrap(), account, view },
+            session: session.to_owned(),
+            actor: login,
+            amr: Amr::Pwd,
+            path: path.to_owned(),
+            state: metaconsole::delegation::state_hash(STATE),
+        };
+        openings.issue(&granted).unwrap().expose().to_owned()
     }
 
     /// `Authorization` of the site's verifier.
