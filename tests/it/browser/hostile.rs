@@ -30,10 +30,11 @@ fn console() -> Console {
     let mut fleet = Fleet::empty(now).group(2, "<b onclick=window.hit=1>Servers", 0);
     let long = "long-".repeat(200_000);
     for trick in TRICKS.iter().copied().chain([long.as_str()]) {
-        // As a text, as something with a chart, and with an alert that has fired.
-        let mut module = Module::new(trick, ModuleState::Critical, trick.get(..60_000).unwrap_or(trick));
+        // As a text, as something with a chart, and with an alert that has fired. Longer ones are not read at all.
+        let name = trick.get(..3_000).unwrap_or(trick);
+        let mut module = Module::new(name, ModuleState::Critical, trick.get(..60_000).unwrap_or(trick));
         (module.kind, module.alert_fired) = (ModuleKind::Text, true);
-        let mut agent = Agent::new(trick, 2).module(module).module(Module::new(trick, ModuleState::Warning, "5"));
+        let mut agent = Agent::new(trick, 2).module(module).module(Module::new(name, ModuleState::Warning, "5"));
         agent.address = trick.to_owned();
         agent.comment = trick.to_owned();
         let agent = fleet.add(agent);

@@ -61,7 +61,7 @@ impl Browser {
     /// The session that it is logged in with, as openings name it.
     pub(crate) fn session(&self) -> String {
         use base64::Engine as _;
-        let payload = self.cookies.values().find_map(|cookie| cookie.split('.').nth(1)).unwrap();
+        let payload = self.cookies["__Host-mc_session"].split('.').nth(1).unwrap();
         let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
         metaconsole::access::secrets::digest(claims["sid"].as_str().unwrap())
