@@ -161,7 +161,7 @@ async fn a_click_lands_logged_in_on_a_page_that_does_not_repeat_the_hash() {
         let onward = begun.text.contains("go on to the view");
         assert_eq!(onward, view.starts_with("events"), "{begun:?}");
         if onward {
-            let link = between(&begun.text, "noopener noreferrer\" href=\"", "\"").replace("&amp;", "&");
+            let link = between(&begun.text, "noopener noreferrer\" href=\"", "\"").replace("&#38;", "&");
             let events = visitor.get(&link).await;
             assert!(events.text.contains("<p id=\"page\">operation/events/events  42</p>"), "{events:?}");
             assert!(events.text.contains("id=\"refresh\"") && !events.text.contains(OPS.1), "{events:?}");
