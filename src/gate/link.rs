@@ -51,6 +51,13 @@ struct Statuses {
     grants: HashMap<String, Status>,
 }
 
+impl Statuses {
+    fn holding(&self, grants: &[String]) -> Told {
+        let holds = |grant: &&String| self.grants.get(*grant).is_some_and(|status| status.active);
+        Told::Holding(grants.iter().filter(holds).cloned().collect())
+    }
+}
+
 #[derive(Deserialize)]
 struct Status {
     active: bool,
@@ -92,11 +99,10 @@ impl Link {
     async fn ask(
         &self,
         url: &Url,
-        kid: Option<&str>,
+        key: &SiteKey,
         question: &serde_json::Value,
     ) -> Result<(StatusCode, Vec<u8>), NoAnswer> {
-        let key = self.keys.iter().find(|key| kid.is_none_or(|kid| key.kid() == kid));
-        let bearer = key.and_then(SiteKey::bearer).ok_or(NoAnswer)?;
+        let bearer = key.bearer().ok_or(NoAnswer)?;
         let request = self.client.post(url.clone()).bearer_auth(bearer.expose());
         let request = request.header("content-type", "application/json").body(question.to_string());
         let lost = |error: reqwest::Error| {
@@ -114,27 +120,36 @@ impl Link {
         Ok((response.status(), body))
     }
 
-    /// Which of these grants hold, at most [`AT_ONCE`].
+    /// Which of these grants hold, at most [`AT_ONCE`]. While keys are being changed the gateway may have taken out one that
+    /// we still have: whoever is known by any other is no stranger.
     pub(super) async fn holding(&self, grants: &[String]) -> Told {
-        match self.ask(&self.status, None, &json!({ "grants": grants })).await {
-            Ok((StatusCode::OK, body)) => {
-                let Ok(said) = serde_json::from_slice::<Statuses>(&body) else { return Told::Lost };
-                let holds = |grant: &&String| said.grants.get(*grant).is_some_and(|status| status.active);
-                Told::Holding(grants.iter().filter(holds).cloned().collect())
+        let question = json!({ "grants": grants });
+        let mut told = Told::Lost;
+        for key in &self.keys {
+            told = match self.ask(&self.status, key, &question).await {
+                Ok((StatusCode::OK, body)) => match serde_json::from_slice::<Statuses>(&body) {
+                    Ok(said) => said.holding(grants),
+                    Err(_) => Told::Lost,
+                },
+                Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => Told::Stranger,
+                Ok((status, _)) => {
+                    tracing::warn!(%status, "the gateway does not say whether sessions hold");
+                    Told::Lost
+                }
+                Err(NoAnswer) => Told::Lost,
+            };
+            if told != Told::Stranger {
+                break;
             }
-            Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => Told::Stranger,
-            Ok((status, _)) => {
-                tracing::warn!(%status, "the gateway does not say whether sessions hold");
-                Told::Lost
-            }
-            Err(NoAnswer) => Told::Lost,
         }
+        told
     }
 
     async fn confirmed(&self, question: Question<'_>) -> Result<Option<Confirmed>, NoAnswer> {
         let Question { kid, token, state, client } = question;
         let asked = json!({ "token": token, "st_state": state, "client_ip": client.to_string() });
-        let (status, body) = self.ask(&self.verify, Some(kid), &asked).await?;
+        let key = self.keys.iter().find(|key| key.kid() == kid).ok_or(NoAnswer)?;
+        let (status, body) = self.ask(&self.verify, key, &asked).await?;
         match status {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),

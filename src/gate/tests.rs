@@ -32,6 +32,8 @@ struct Said {
     account: Option<String>,
     status: u16,
     asked: usize,
+    /// A key that it took out.
+    without: Option<&'static str>,
 }
 
 type Shared = Arc<Mutex<Said>>;
@@ -73,9 +75,13 @@ fn base64(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit)).collect()
 }
 
-async fn status(State(said): State<Shared>, body: String) -> (axum::http::StatusCode, String) {
+async fn status(State(said): State<Shared>, headers: HeaderMap, body: String) -> (axum::http::StatusCode, String) {
     let mut said = said.lock().unwrap();
     said.asked += 1;
+    let kid = headers[header::AUTHORIZATION].to_str().unwrap().split('.').nth(2).unwrap();
+    if said.without.is_some_and(|without| without == "all" || without == kid) {
+        return (axum::http::StatusCode::UNAUTHORIZED, String::new());
+    }
     let question: Value = serde_json::from_str(&body).unwrap();
     let grants: HashMap<&str, Value> = question["grants"]
         .as_array()
@@ -406,6 +412,20 @@ async fn a_session_ends_within_a_minute_of_its_end_at_the_gateway() {
     let gate = world.at("state", "verification: online");
     world.said.lock().unwrap().status = 500;
     assert_eq!(gate.who(&ana).await, "", "ended for good");
+}
+
+#[tokio::test]
+async fn while_keys_are_changed_sessions_go_on_and_with_the_last_key_they_end() {
+    let world = World::new(NOW).await;
+    let gate = world.at("state", "verification: online");
+    let ana = gate.opened("ana", "").await;
+    // The gateway has taken the old key out, the site's file has both still.
+    for (without, who) in [("2026a", "ana"), ("2026b", "ana"), ("all", "")] {
+        world.said.lock().unwrap().without = Some(without);
+        pass(Duration::from_secs(60)).await;
+        assert_eq!(gate.who(&ana).await, who, "{without}");
+    }
+    assert_eq!(gate.reason(), "gateway");
 }
 
 #[tokio::test]

@@ -94,7 +94,8 @@ pub(super) async fn leave(gateway: &Arc<Gateway>, app: &Arc<App>, live: &Live, e
 
 /// Where nothing is ever opened there is nothing to say.
 fn unknown(app: &App) -> String {
-    if app.config.gateway.keys.is_empty() {
+    let opens = |site: &config::Site| site.delegation.verifier != config::Verifier::None;
+    if !app.config.sites.iter().any(opens) {
         return String::new();
     }
     tracing::error!("which consoles are open still cannot be found out; sites are not told of a logout");

@@ -15,10 +15,12 @@ use super::viewer::Viewer;
 use crate::access::accounts::{Opening, opening};
 use crate::access::rights::Principal;
 use crate::config::access::Permission;
+use crate::config::{self, Verifier};
 use crate::domain::SiteId;
 use crate::federation::Slot;
 use crate::inventory::Visible;
-use crate::openings::Route;
+use crate::openings::{Closed, Route};
+use crate::sites::View;
 
 #[derive(Debug, Serialize)]
 struct Me {
@@ -79,7 +81,7 @@ pub(super) fn sites(viewer: &Viewer, principal: Option<&Principal>) -> Vec<Seen>
             Some(principal) => principal.grants.permissions(&plan.id, &plan.tags),
             None => vec![Permission::Search, Permission::View],
         };
-        let (opening, account, reason) = as_whom(viewer, principal, &plan.id, may.contains(&Permission::Open));
+        let (opening, account, reason) = as_whom(viewer, principal, slot, may.contains(&Permission::Open));
         let may = may.into_iter().map(Permission::as_str).collect();
         Seen { id: plan.id.clone(), may, groups, opening, account, reason }
     };
@@ -94,19 +96,25 @@ pub(super) fn at(viewer: &Viewer, slot: &Slot) -> Result<Click, Problem> {
     let principal = viewer.identity.somebody()?.map(|somebody| &somebody.principal);
     let plan = slot.plan();
     let may = principal.is_some_and(|who| who.grants.on(Permission::Open, &plan.id, &plan.tags).is_some());
-    Ok(as_whom(viewer, principal, &plan.id, may))
+    Ok(as_whom(viewer, principal, slot, may))
 }
 
-fn as_whom(viewer: &Viewer, who: Option<&Principal>, site: &SiteId, may: bool) -> Click {
-    let site = viewer.app.config.sites.iter().find(|configured| configured.id == *site);
+fn as_whom(viewer: &Viewer, who: Option<&Principal>, slot: &Slot, may: bool) -> Click {
+    let site = viewer.app.config.sites.iter().find(|configured| configured.id == slot.plan().id);
     let Some((site, who)) = site.zip(who) else { return ("log_in_there", None, None) };
     match opening(&site.delegation, who) {
         Opening::LogInThere => ("log_in_there", None, None),
         _ if !may => ("not_granted", None, None),
         Opening::NoAccount => ("no_account", None, None),
-        Opening::As(account) => match Route::closed(&viewer.app.config, site) {
+        Opening::As(account) => match Route::closed(&viewer.app.config, site).or_else(|| no_hash_login(site, slot)) {
             None => ("as", Some(account), None),
             Some(closed) => ("closed", None, Some(closed.code())),
         },
     }
+}
+
+/// A console without a hash login of its own, where that is how it would be opened.
+fn no_hash_login(site: &config::Site, slot: &Slot) -> Option<Closed> {
+    let has_one = || slot.plan().site.as_ref().is_ok_and(|site| site.hash_login(View::Home).is_some());
+    (site.delegation.verifier == Verifier::Direct && !has_one()).then_some(Closed::NoHashLogin)
 }

@@ -69,7 +69,7 @@ impl<'v> Asker<'v> {
         Ok(Self { viewer, slot, site, who })
     }
 
-    fn live(&self) -> Result<(&'v Principal, &'v Live), Problem> {
+    pub(super) fn live(&self) -> Result<(&'v Principal, &'v Live), Problem> {
         let none = || {
             Problem::new(StatusCode::FORBIDDEN, "no_session", "nobody logs in here, so nobody can be handed over")
                 .remedy("write `access.users`, or log in at the console")

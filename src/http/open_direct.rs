@@ -53,7 +53,9 @@ pub(super) async fn issue(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "closed", closed.to_string()).remedy(closed.remedy())
     })?;
     let openings = Arc::clone(&gateway.openings);
-    let made = tokio::task::spawn_blocking(move || openings.issue_direct(&way, &wanted)).await.map_err(|_| broken())?;
+    let session = asker.live()?.1.began_as.clone();
+    let made = tokio::task::spawn_blocking(move || openings.issue_direct(&way, &wanted, &session)).await;
+    let made = made.map_err(|_| broken())?;
     let made = made.map_err(|error: NotIssued| {
         tracing::error!(site = %asker.site.id, "no login was handed over: {error}");
         broken()

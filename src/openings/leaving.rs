@@ -125,6 +125,7 @@ fn heard(answer: Result<(u16, Vec<u8>), String>) -> Heard {
 fn end(config: &Config, row: &Row) -> End {
     let site = config.sites.iter().find(|site| site.id == row.site);
     match site.map(|site| &site.delegation) {
+        Some(delegation) if delegation.verifier == Verifier::Direct => End::ByItself,
         Some(delegation) if delegation.revoke => End::Told,
         Some(delegation) if delegation.verifier == Verifier::Gate && row.asked => End::WithinAMinute,
         _ => End::ByItself,

@@ -128,16 +128,25 @@ impl Ledger {
     pub(super) fn issue(&self, number: &str, row: &Row) -> Result<(), LedgerError> {
         self.change(row.at, |transaction| {
             put(transaction, (ISSUED, "", &digest(number)), row, row.at.saturating_add(ISSUED_FOR))?;
-            put(transaction, (OPENED, &row.login, &row.key()), row, row.at.saturating_add(OPENED_FOR))?;
-            if count(transaction, OPENED, &row.login)? > self.limits.opened_of_person {
-                let mut rows = of(transaction, OPENED, &row.login)?;
-                rows.sort_by_key(|(_, row)| row.at);
-                for (key, _) in rows.iter().take(rows.len() / 10) {
-                    take(transaction, (OPENED, &row.login, key))?;
-                }
-            }
-            Ok(())
+            self.keep(transaction, row)
         })
+    }
+
+    /// Writes down an opening without a token.
+    pub(super) fn opened(&self, row: &Row) -> Result<(), LedgerError> {
+        self.change(row.at, |transaction| self.keep(transaction, row))
+    }
+
+    fn keep(&self, transaction: &WriteTransaction, row: &Row) -> Result<(), redb::Error> {
+        put(transaction, (OPENED, &row.login, &row.key()), row, row.at.saturating_add(OPENED_FOR))?;
+        if count(transaction, OPENED, &row.login)? > self.limits.opened_of_person {
+            let mut rows = of(transaction, OPENED, &row.login)?;
+            rows.sort_by_key(|(_, row)| row.at);
+            for (key, _) in rows.iter().take(rows.len() / 10) {
+                take(transaction, (OPENED, &row.login, key))?;
+            }
+        }
+        Ok(())
     }
 
     /// Who asked for the token of this number; None: it was not signed here, or long ago.

@@ -229,16 +229,7 @@ impl Openings {
     pub fn issue(&self, granted: &Granted) -> Result<Secret, NotIssued> {
         let number = random_number()?;
         let ledger = self.ledger()?;
-        let row = Row {
-            login: granted.wanted.login.clone(),
-            session: granted.session.clone(),
-            site: granted.wanted.site.clone(),
-            account: granted.wanted.account.clone(),
-            actor: granted.actor.clone(),
-            at: self.clock.now().as_secs(),
-            asked: false,
-            leaving: false,
-        };
+        let row = self.row(&granted.wanted, &granted.session, &granted.actor);
         self.witness.record(&Event::Issued { told: Told::of(&granted.wanted), number: number.clone() })?;
         ledger.issue(&number, &row)?;
         let new = NewToken {
@@ -252,13 +243,22 @@ impl Openings {
         Ok(mint(&granted.key, &new, &number, self.clock.now())?)
     }
 
-    /// Records the opening, durably, and then gives out the console's own hash. May wait for a disk.
+    fn row(&self, wanted: &Wanted, session: &str, actor: &str) -> Row {
+        let Wanted { login, site, account, .. } = wanted.clone();
+        let (session, actor, at) = (session.to_owned(), actor.to_owned(), self.clock.now().as_secs());
+        Row { login, session, site, account, actor, at, asked: false, leaving: false }
+    }
+
+    /// Records the opening, durably, and then gives out the console's own hash. `session`: as in [`Granted`]; its logout
+    /// names this console. May wait for a disk.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn issue_direct(&self, direct: &Direct, wanted: &Wanted) -> Result<PandoraLogin, NotIssued> {
+    pub fn issue_direct(&self, direct: &Direct, wanted: &Wanted, session: &str) -> Result<PandoraLogin, NotIssued> {
         let login = direct.login(&wanted.account)?;
         self.witness.record(&Event::Direct { told: Told::of(wanted), mark: direct.mark().to_owned() })?;
+        // The site is told nothing of the person.
+        self.ledger()?.opened(&self.row(wanted, session, ""))?;
         Ok(login)
     }
 

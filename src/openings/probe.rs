@@ -6,7 +6,7 @@ use url::Url;
 
 use super::way::Way;
 use crate::clock::Timestamp;
-use crate::config::Config;
+use crate::config::{Config, Verifier};
 use crate::delegation::{Call, MintError, push};
 use crate::domain::{ErrorCode, SiteError};
 use crate::secret::Secret;
@@ -66,6 +66,10 @@ pub fn verdict(status: u16, body: &[u8], way: &Way, config: &Config, now: Timest
     let bad = |text: String, remedy: &str| {
         StepResult::Failed(SiteError::new(ErrorCode::BadAnswer, text).remedy(remedy.to_owned()))
     };
+    let log = match way.verifier() {
+        Verifier::Gate => "the gate's `audit_file`, or else its log",
+        _ => "the web server's error log",
+    };
     match status {
         200 => match serde_json::from_slice(body) {
             Ok(said) => judge(&said, way, config, now.as_secs()),
@@ -76,11 +80,11 @@ pub fn verdict(status: u16, body: &[u8], way: &Way, config: &Config, now: Timest
         404 => bad("there is no verifier at `delegation.url` (404)".to_owned(), "install it there (docs/openings.md)"),
         403 => bad(
             "the verifier refuses the gateway's signed question (403)".to_owned(),
-            "compare its key file, `site`, `issuers[]` and the clocks; the web server's error log has the reason",
+            &format!("compare its key file, `site`, `issuers` and the clocks; {log} has the reason"),
         ),
         503 => bad(
             "the verifier's own files are not right (503)".to_owned(),
-            "the web server's error log has the reason, often a file's owner or mode",
+            &format!("{log} has the reason, often a file's owner or mode"),
         ),
         other => bad(format!("the verifier answers {other}"), "look at what answers at `delegation.url`"),
     }
@@ -134,6 +138,14 @@ fn judge(said: &Said, way: &Way, config: &Config, now: i64) -> StepResult {
             "the site's administrator names accounts",
         );
     }
+    if said.policy.require_mfa {
+        // What is signed here says how somebody logged in, and that is never with a second factor.
+        return failed(
+            "it lets in only people with a second factor, which this gateway cannot vouch for: everybody is refused"
+                .to_owned(),
+            "take `require_mfa` out of its file",
+        );
+    }
     let mut text = format!(
         "by {expected}, version {}, {}, {}, {} accounts allowed",
         said.version,
@@ -141,9 +153,6 @@ fn judge(said: &Said, way: &Way, config: &Config, now: i64) -> StepResult {
         keys(said, kid, config),
         said.policy.allow
     );
-    if said.policy.require_mfa {
-        text.push_str(", only for people with a second factor");
-    }
     for permit in said.policy.permit.iter().take(SHOWN_PERMITS) {
         text.push_str(&format!(", permits {permit}"));
     }
@@ -159,4 +168,42 @@ fn judge(said: &Said, way: &Way, config: &Config, now: i64) -> StepResult {
         None => text.push_str(", whether the console has a hash login of its own is not known"),
     }
     StepResult::Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict_on(verifier: &str, status: u16, policy: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = folder.path().join("sites.yaml");
+        let text = format!(
+            "gateway: {{public_url: \"https://hq.example/\", keys: [{{kid: a, secret: \"${{KEY}}\", signing: true}}]}}\nsites: \
+             [{{id: m, url: \"https://m.example/\", credentials: {{token: \"${{KEY}}\"}}, delegation: {{verifier: {verifier}, url: \
+             \"https://m.example/mc\", accounts: [{{user: \"local:a\", account: a}}]}}}}]\n"
+        );
+        std::fs::write(&yaml, text).unwrap();
+        let key = "6a09e667f3bcc908b2fb1366ea957d3e3adec17512775099da2f590b0667322a";
+        let config = crate::config::load(&yaml, &|_| Some(key.to_owned())).unwrap();
+        let way = Way::of(&config, &config.sites[0]).unwrap();
+        let said = format!(
+            "{{\"verifier\":\"{verifier}\",\"version\":\"1\",\"site\":\"m\",\"now\":1800000000,\"kids\":[\"a\"],\"issuers\":\
+             [\"gateway\"],\"verification\":\"offline\",\"policy\":{policy}}}"
+        );
+        format!("{:?}", verdict(status, said.as_bytes(), &way, &config, Timestamp::from_secs(1_800_000_000)))
+    }
+
+    #[test]
+    fn a_second_factor_that_nobody_here_has_lets_nobody_in() {
+        let policy = |mfa: bool| format!("{{\"allow\":1,\"permit\":[],\"require_mfa\":{mfa}}}");
+        assert!(verdict_on("gate", 200, &policy(false)).starts_with("Ok("));
+        let said = verdict_on("gate", 200, &policy(true));
+        assert!(said.starts_with("Failed(") && said.contains("everybody is refused"), "{said}");
+    }
+
+    #[test]
+    fn the_reason_is_looked_for_where_that_verifier_writes_it() {
+        assert!(verdict_on("gate", 403, "{}").contains("`audit_file`"));
+        assert!(verdict_on("dropin", 503, "{}").contains("web server's error log"));
+    }
 }

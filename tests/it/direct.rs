@@ -253,6 +253,36 @@ async fn a_live_session_of_somebody_else_is_switched() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_hears_that_nothing_ends_it() {
+    let world = World::new().await;
+    let (mut ana, mut ben) = (world.browser("ana").await, world.browser("ben").await);
+    let begun = world.begin(&mut ana, "agent:1").await;
+    assert!(world.finish(&mut ana, &begun).await.text.contains(OPS.1));
+    let page = ana.get("/logout").await;
+    assert!(page.text.contains("madrid as ops.reader") && page.text.contains("until it ends by itself"), "{page:?}");
+    assert!(!ben.get("/logout").await.text.contains("madrid"));
+}
+
+#[tokio::test]
+async fn where_there_is_no_such_login_none_is_offered() {
+    let world = World::new().await;
+    let mut ana = world.browser("ana").await;
+    let opening = |me: &Answer| me.json()["sites"][0]["opening"].clone();
+    assert_eq!(opening(&ana.get("/api/v1/me").await), "as");
+    let text =
+        std::fs::read_to_string(world.config.path()).unwrap().replace("{id: madrid,", "{id: madrid, paused: true,");
+    world.config.write("sites.yaml", text.as_bytes());
+    let config = config::load(&world.config.path(), &|_| None).unwrap();
+    world.served.gateway.app.store(Arc::new(App::new(config, Clock::System)));
+    let me = ana.get("/api/v1/me").await;
+    assert_eq!(
+        (opening(&me), &me.json()["sites"][0]["reason"]),
+        (Value::from("closed"), &Value::from("no_hash_login"))
+    );
+    assert!(ana.get("/open/madrid").await.text.contains("cannot be opened from here now"));
+}
+
+#[tokio::test]
 async fn check_says_what_it_is_worth() {
     let world = World::new().await;
     let output = world.config.run(&["check", "--deadline", "5s"]).await;

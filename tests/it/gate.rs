@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::nginx::Nginx;
 use crate::support::browser::{Browser, between, hashed};
-use crate::support::gateway::{Answer, Served};
+use crate::support::gateway::{Answer, Served, until};
 use crate::support::program::{Config, program};
 use crate::support::running::Running;
 
@@ -106,9 +106,10 @@ impl Site {
 
     fn write(&self, gateway: &str, more: &str) -> std::path::PathBuf {
         let path = self.folder.path().join("gate.yaml");
+        let allow = if more.contains("allow:") { "" } else { "allow: [ops.reader]\n" };
         let text = format!(
             "site: madrid\ngateway: \"{gateway}\"\nissuers: [gateway]\npublic_url: https://madrid.example/\n\
-             keys: file:keys\nstate_dir: state\nallow: [ops.reader]\naudit_file: log\n{more}\n"
+             keys: file:keys\nstate_dir: state\n{allow}audit_file: log\n{more}\n"
         );
         std::fs::write(&path, text).unwrap();
         path
@@ -287,18 +288,25 @@ fn yaml(nginx: SocketAddr) -> String {
 }
 
 /// A gateway, a gate beside nginx, a product.
-struct World {
+pub(crate) struct World {
     config: Config,
-    served: Served,
+    pub(crate) served: Served,
     nginx: Nginx,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    async fn new(more: &str) -> Self {
+    /// With `more` in the gate's file.
+    pub(crate) async fn new(more: &str) -> Self {
+        Self::with(more, "").await
+    }
+
+    /// And `delegation` in the gateway's.
+    async fn with(more: &str, delegation: &str) -> Self {
         let (site, product) = (Site::new().await, product().await);
         let nginx = proxied(site.address, product, &[]).await;
-        let config = Config::new(&yaml(nginx.address));
+        let text = yaml(nginx.address).replace("{verifier: gate,", &format!("{{verifier: gate, {delegation}"));
+        let config = Config::new(&text);
         let master = config.path().with_file_name("master");
         private(&master, &"6a09e667f3bcc908b2fb1366ea957d3e".repeat(2));
         let served = Served::start(&config).await;
@@ -306,9 +314,18 @@ impl World {
         Self { config, served, nginx, folder }
     }
 
+    /// An address of the product, as browsers have it.
+    pub(crate) fn there(&self, path: &str) -> String {
+        format!("http://madrid.localhost:{}{path}", self.nginx.address.port())
+    }
+
     /// From the gateway's page to the site's answer to the token.
     async fn open(&self, login: &str, view: &str) -> Answer {
         let mut browser = Browser::logged_in(&self.served.url(""), login).await;
+        self.open_in(&mut browser, view).await
+    }
+
+    async fn open_in(&self, browser: &mut Browser, view: &str) -> Answer {
         let page = browser.get(&format!("/open/madrid?view={view}")).await;
         let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
         let page = browser.post("/open/madrid", &[("form", &form), ("view", view)]).await;
@@ -342,7 +359,8 @@ impl World {
         environment(&answer).unwrap().get("HTTP_X_MC_USER").cloned()
     }
 
-    fn log(&self) -> String {
+    /// What the gate has written down.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 }
@@ -382,6 +400,41 @@ async fn a_click_lands_as_the_right_user_and_ends_when_the_user_is_disabled() {
     tokio::time::advance(Duration::from_secs(wait)).await;
     tokio::time::resume();
     assert_eq!(world.who(&cookie).await, None);
+}
+
+/// Logs out at the gateway.
+async fn log_out(browser: &mut Browser) {
+    let page = browser.get("/logout").await;
+    let form = between(&page.text, "name=\"form\" value=\"", "\"").to_owned();
+    assert_eq!(browser.post("/logout", &[("form", &form)]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_logout_at_the_gateway_ends_the_session_of_a_gate_that_asks() {
+    let world = World::new("verification: online\non_gateway_loss: close").await;
+    let mut ana = Browser::logged_in(&world.served.url(""), "ana").await;
+    let mut elsewhere = Browser::logged_in(&world.served.url(""), "ana").await;
+    let (cookie, other) =
+        (cookie(&world.open_in(&mut ana, "").await), cookie(&world.open_in(&mut elsewhere, "").await));
+    log_out(&mut ana).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    assert_eq!((world.who(&cookie).await, world.who(&other).await.as_deref()), (None, Some("ops.reader")));
+    assert!(world.log().lines().last().unwrap().contains("\"gateway\""), "{}", world.log());
+}
+
+#[tokio::test]
+async fn a_gate_that_decides_alone_is_told_of_a_logout_also_of_somebody_whom_it_does_not_know_by_name() {
+    let world = World::with("verification: offline", "actor: opaque, revoke: true,").await;
+    let mut ana = Browser::logged_in(&world.served.url(""), "ana").await;
+    let cookie = cookie(&world.open_in(&mut ana, "agent:1").await);
+    assert_eq!(world.who(&cookie).await.as_deref(), Some("ops.reader"));
+    log_out(&mut ana).await;
+    until("the gate has ended it", || async { world.log().contains("ended 1 sessions") }).await;
+    assert_eq!(world.who(&cookie).await, None);
+    let log = world.log();
+    assert!(log.contains("\"actor\":\"u_") && !log.contains("local:ana"), "{log}");
 }
 
 #[tokio::test]

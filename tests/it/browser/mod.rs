@@ -7,6 +7,7 @@ mod agent;
 mod audit;
 mod direct;
 mod driver;
+mod gate;
 mod hostile;
 mod opening;
 mod opening_pages;

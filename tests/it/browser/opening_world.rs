@@ -27,6 +27,17 @@ pub(super) struct World {
     gateway: tokio::process::Child,
 }
 
+/// Logs in at a gateway's page.
+pub(super) async fn log_in(browser: &Browser, page: &str, login: &str) {
+    browser.open(page).await;
+    for (name, value) in [("login", login.to_owned()), ("password", format!("correct horse {login}"))] {
+        let field = browser.driver.find(By::Css(format!("input[name={name}]"))).await.unwrap();
+        field.send_keys(value).await.unwrap();
+    }
+    browser.driver.find(By::Css("form button")).await.unwrap().click().await.unwrap();
+    browser.until("location.pathname === '/'").await;
+}
+
 fn free() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -115,13 +126,7 @@ impl World {
     }
 
     pub(super) async fn log_in(&self, browser: &Browser, login: &str) {
-        browser.open(&self.url("/login")).await;
-        for (name, value) in [("login", login.to_owned()), ("password", format!("correct horse {login}"))] {
-            let field = browser.driver.find(By::Css(format!("input[name={name}]"))).await.unwrap();
-            field.send_keys(value).await.unwrap();
-        }
-        browser.driver.find(By::Css("form button")).await.unwrap().click().await.unwrap();
-        browser.until("location.pathname === '/'").await;
+        log_in(browser, &self.url("/login"), login).await;
     }
 
     /// Waits until this window is in a site's console, and says as whom and where.

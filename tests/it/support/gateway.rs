@@ -78,7 +78,8 @@ impl Served {
             let (folder, login) = (config.gateway.state_dir.clone().unwrap(), Box::new(Passwords::default()));
             Arc::new(People::open(&folder, &config.gateway.id, &config.access, login, witness, Clock::System).unwrap())
         });
-        let kept = config.gateway.state_dir.as_ref().filter(|_| !config.gateway.keys.is_empty()).map(|folder| {
+        let opens = config.access.has_login() || !config.gateway.keys.is_empty();
+        let kept = config.gateway.state_dir.as_ref().filter(|_| opens).map(|folder| {
             let store: Arc<dyn UsedTokens> = Arc::new(Embedded::open_whenever(&folder.join("used.redb")).unwrap());
             (store, Ledger::at(&folder.join("openings.redb")))
         });
