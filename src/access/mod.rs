@@ -28,7 +28,7 @@ use crate::config::access::{Access, Permission, User, Wallboard};
 use crate::domain::SiteId;
 
 use cookie::{Kind, Seal};
-use password::{Login, Offer, Refused};
+use password::{Lane, Login, Offer, Refused};
 use pseudonym::Pseudonyms;
 use rights::{Grants, Principal};
 use secrets::{KeyError, Master, random_id, sha256};
@@ -147,7 +147,8 @@ impl People {
             }
             return Err(Denied::Later(wait));
         }
-        match self.login.prove(offer, access).await {
+        let lane = if matches!(who, Tries::Known { .. }) { Lane::Known } else { Lane::Stranger };
+        match self.login.prove(offer, lane, access).await {
             Ok(proven) => {
                 let user = access.user(&proven.login).ok_or(Denied::Wrong)?;
                 let login = format!("local:{}", user.login);
@@ -288,7 +289,8 @@ impl People {
     /// Wrong: there is no such code or wallboard.
     pub async fn pair(&self, access: &Access, by: &str, code: &str, wall: &str, from: IpAddr) -> Result<(), Denied> {
         let now = self.clock.now();
-        let who = Tries::Stranger { account: format!("pair|{by}"), address: from };
+        // Counted for the person, wherever they are: no address gives more tries, and nobody else at it takes some.
+        let who = Tries::Known { account: by.to_owned(), device: "pair".to_owned() };
         self.throttled(|throttle| throttle.begin(&who, now)).map_err(Denied::Later)?;
         let wall = access.wallboard(wall).ok_or(Denied::Wrong)?;
         if !self.codes.take(code, now) {

@@ -2,13 +2,15 @@
 //!
 //! A hash takes about 20 MiB and a tenth of a second on purpose, so only a few are computed at once, a bounded number
 //! waits, and whoever comes then is told to come again: logging in can never take the gateway's memory or threads.
+//! Browsers in which somebody has logged in before have a place and a queue of their own ([`Lane`]): a flood of strangers
+//! does not make them wait. There an account has few seats, so that nobody can take those of others either.
 //! Each is computed on a thread of its own, to which the system gives about a tenth of a processor that searches want
 //! too: however many log in, searches come first, and logins still get on.
 //! An unknown login takes the same way with the hash of somebody else, so that the time does not tell who exists.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -31,6 +33,10 @@ const MOST_LOGIN: usize = 64;
 
 /// Waiting for a place, at most.
 const MOST_WAITING: usize = 64;
+
+/// Waiting in the lane of known browsers for the same account, its place included. More than one, for somebody who
+/// clicks twice; no more, since each login makes another known browser.
+const MOST_OF_ACCOUNT: usize = 4;
 
 /// When to come again.
 const BUSY_FOR: Duration = Duration::from_secs(2);
@@ -79,21 +85,40 @@ pub enum Refused {
     Busy(Duration),
 }
 
+/// In which queue an offer waits to be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Somebody in a browser that was logged in to this account before.
+    Known,
+    /// Anybody else.
+    Stranger,
+}
+
 /// A way to log in. Knows nothing of sessions or rights.
 pub trait Login: fmt::Debug + Send + Sync {
     /// Judges an offer by the configuration in force.
-    fn prove<'a>(&'a self, offer: Offer, access: &'a Access) -> BoxFuture<'a, Result<Proven, Refused>>;
+    fn prove<'a>(&'a self, offer: Offer, lane: Lane, access: &'a Access) -> BoxFuture<'a, Result<Proven, Refused>>;
 }
 
 /// Login by the passwords of `access.users`.
 pub struct Passwords {
+    strangers: Queue,
+    known: Queue,
+}
+
+/// Those who wait for a place.
+struct Queue {
     places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    /// How often each of these is there; see [`Queue::begin`].
+    seats: Mutex<HashMap<String, usize>>,
+    most: usize,
+    most_of_one: usize,
 }
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Passwords({} free)", self.places.available_permits())
+        let (strangers, known) = (&self.strangers.places, &self.known.places);
+        write!(f, "Passwords({} + {} free)", strangers.available_permits(), known.available_permits())
     }
 }
 
@@ -106,14 +131,19 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// With so many hashes at once.
+    /// With so many hashes at once, and one more for known browsers.
     pub fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places.max(1))), waiting: AtomicUsize::new(0) }
+        let strangers = Queue::new(places.max(1), MOST_WAITING, MOST_WAITING);
+        Self { strangers, known: Queue::new(1, MOST_WAITING, MOST_OF_ACCOUNT) }
     }
 
-    async fn matches(&self, hash: Secret, password: Secret) -> Result<bool, Refused> {
-        let _waits = Waits::begin(&self.waiting)?;
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Refused::Busy(BUSY_FOR))?;
+    async fn matches(&self, lane: Lane, account: &str, hash: Secret, password: Secret) -> Result<bool, Refused> {
+        let (queue, of) = match lane {
+            Lane::Known => (&self.known, account),
+            Lane::Stranger => (&self.strangers, ""),
+        };
+        let _waits = queue.begin(of)?;
+        let place = Arc::clone(&queue.places).acquire_owned().await.map_err(|_| Refused::Busy(BUSY_FOR))?;
         let (tell, told) = oneshot::channel();
         // The place is held by the work, which goes on when nobody waits for it any more.
         let work = move || {
@@ -130,37 +160,61 @@ impl Passwords {
     }
 }
 
+impl Queue {
+    fn new(places: usize, most: usize, most_of_one: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), seats: Mutex::default(), most, most_of_one }
+    }
+
+    /// A seat for this one; who has too many already, or comes when all are taken, gets none.
+    fn begin(&self, of: &str) -> Result<Waits<'_>, Refused> {
+        let mut seats = self.seats();
+        let (all, own) = (seats.values().sum::<usize>(), seats.get(of).copied().unwrap_or(0));
+        if all >= self.most || own >= self.most_of_one {
+            return Err(Refused::Busy(BUSY_FOR));
+        }
+        seats.insert(of.to_owned(), own.saturating_add(1));
+        Ok(Waits { queue: self, of: of.to_owned() })
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        // Nothing panics while it is held.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A seat among those who wait. Given back however the waiting ends.
+struct Waits<'a> {
+    queue: &'a Queue,
+    of: String,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let mut seats = self.queue.seats();
+        match seats.get_mut(&self.of) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => {
+                seats.remove(&self.of);
+            }
+        }
+    }
+}
+
 /// Makes this thread less urgent. Only on Linux is that a matter of one thread; where it is refused, it works all the same.
 fn yield_to_others() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(YIELDS);
 }
 
-/// A seat among those who wait. Given back however the waiting ends.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Result<Self, Refused> {
-        let seat = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING { Err(Refused::Busy(BUSY_FOR)) } else { Ok(seat) }
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Login for Passwords {
-    fn prove<'a>(&'a self, offer: Offer, access: &'a Access) -> BoxFuture<'a, Result<Proven, Refused>> {
+    fn prove<'a>(&'a self, offer: Offer, lane: Lane, access: &'a Access) -> BoxFuture<'a, Result<Proven, Refused>> {
         Box::pin(async move {
             if offer.login.len() > MOST_LOGIN || offer.password.expose().len() > MOST_BYTES {
                 return Err(Refused::Wrong);
             }
             let user = access.user(&offer.login);
             let judged_by = user.or_else(|| stand_in(access, &offer.login)).ok_or(Refused::Wrong)?;
-            let fits = self.matches(judged_by.password.clone(), offer.password).await?;
+            let fits = self.matches(lane, &offer.login, judged_by.password.clone(), offer.password).await?;
             match user {
                 Some(user) if fits => Ok(Proven { login: user.login.clone() }),
                 _ => Err(Refused::Wrong),
@@ -251,7 +305,8 @@ mod tests {
             ..Access::default()
         };
         let passwords = Passwords::new(2);
-        let prove = async |login: &str, password: &str| passwords.prove(offer(login, password), &access).await;
+        let prove =
+            async |login: &str, password: &str| passwords.prove(offer(login, password), Lane::Stranger, &access).await;
         assert_eq!(prove("ana", "correct horse ana").await, Ok(Proven { login: "ana".to_owned() }));
         for (login, password) in [
             ("ana", "correct horse ben"),
@@ -269,27 +324,51 @@ mod tests {
                 assert_eq!(prove(unknown, &password).await, Err(Refused::Wrong));
             }
         }
-        assert_eq!(Passwords::new(1).prove(offer("ana", "x"), &Access::default()).await, Err(Refused::Wrong));
+        assert_eq!(
+            Passwords::new(1).prove(offer("ana", "x"), Lane::Known, &Access::default()).await,
+            Err(Refused::Wrong)
+        );
     }
 
     #[tokio::test]
     async fn the_queue_is_bounded_and_who_left_gives_the_seat_back() {
         let access = Access { users: vec![user("ana", "correct horse ana")], ..Access::default() };
         let passwords = Passwords::new(1);
+        let ana = || passwords.prove(offer("ana", "correct horse ana"), Lane::Stranger, &access);
         // Nobody gets a place while it is held here.
-        let held = Arc::clone(&passwords.places).acquire_owned().await.unwrap();
-        let mut waiting: Vec<_> =
-            (0..MOST_WAITING).map(|_| passwords.prove(offer("ana", "correct horse ana"), &access)).collect();
+        let held = Arc::clone(&passwords.strangers.places).acquire_owned().await.unwrap();
+        let mut waiting: Vec<_> = (0..MOST_WAITING).map(|_| ana()).collect();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         for one in &mut waiting {
             assert!(one.as_mut().poll(&mut context).is_pending());
         }
-        let one_more = passwords.prove(offer("ana", "correct horse ana"), &access).await;
-        assert_eq!(one_more, Err(Refused::Busy(BUSY_FOR)));
+        assert_eq!(ana().await, Err(Refused::Busy(BUSY_FOR)));
+        let known = passwords.prove(offer("ana", "correct horse ana"), Lane::Known, &access).await;
+        assert_eq!(known, Ok(Proven { login: "ana".to_owned() }), "a known browser waits for no stranger");
         waiting.clear();
         drop(held);
-        let now = passwords.prove(offer("ana", "correct horse ana"), &access).await;
-        assert_eq!(now, Ok(Proven { login: "ana".to_owned() }));
+        assert_eq!(ana().await, Ok(Proven { login: "ana".to_owned() }));
+    }
+
+    #[tokio::test]
+    async fn no_account_takes_the_seats_of_other_known_browsers() {
+        let users = ["ana", "ben"].map(|login| user(login, &format!("correct horse {login}")));
+        let access = Access { users: users.into(), ..Access::default() };
+        let passwords = Passwords::new(1);
+        let prove = |login: &str| passwords.prove(offer(login, "correct horse ben"), Lane::Known, &access);
+        let held = Arc::clone(&passwords.known.places).acquire_owned().await.unwrap();
+        let mut waiting: Vec<_> = (0..MOST_OF_ACCOUNT).map(|_| prove("ana")).collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for one in &mut waiting {
+            assert!(one.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(prove("ana").await, Err(Refused::Busy(BUSY_FOR)));
+        let mut ben = prove("ben");
+        assert!(ben.as_mut().poll(&mut context).is_pending());
+        drop(held);
+        waiting.clear();
+        assert_eq!(ben.await, Ok(Proven { login: "ben".to_owned() }));
+        assert!(passwords.known.seats().is_empty(), "seats are given back");
     }
 
     #[cfg(target_os = "linux")]

@@ -32,6 +32,9 @@ const RENEW_AFTER: Duration = Duration::from_secs(300);
 /// So long the id of before a change of rights leads to the one after it.
 const LEADS_ON: Duration = Duration::from_secs(20);
 
+/// Requests that began within so long before the change are as good as those after it.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 /// Why sessions end by a change of the configuration.
 pub const REMOVED: &str = "no user of this name any more";
 /// The same.
@@ -256,8 +259,8 @@ impl Sessions {
     fn successor(&self, of: &HashMap<String, (String, Timestamp)>, id: &str, now: Timestamp) -> Option<String> {
         let next = |id: &str| {
             let (next, since) = of.get(&digest(id))?;
-            // A clock that was set back makes nothing last longer.
-            (*since <= now && since.until(now) < LEADS_ON).then(|| next.clone())
+            // A clock that was set back makes nothing last longer; a request that began just before may be judged after.
+            (now.until(*since) < AT_ONCE && since.until(now) < LEADS_ON).then(|| next.clone())
         };
         std::iter::successors(next(id), |id| next(id)).take(of.len()).last()
     }

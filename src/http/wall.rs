@@ -26,16 +26,19 @@ use crate::config::access::Permission;
 /// A wallboard asks for these besides its view.
 const ALSO: &[&str] = &["/api/v1/pulse", "/api/v1/me"];
 
+/// The page for screens that nobody touches.
+const SCREEN: &str = "/wall";
+
 /// Whether a wallboard with this view may ask for this.
 pub(super) fn permits(view: &str, uri: &Uri) -> bool {
     let mut asked = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes()).filter(|(name, _)| name == "q");
     let is_its_view = asked.next().is_some_and(|(_, query)| query == view) && asked.next().is_none();
-    ALSO.contains(&uri.path()) || (matches!(uri.path(), "/" | "/wall" | "/api/v1/search") && is_its_view)
+    ALSO.contains(&uri.path()) || (matches!(uri.path(), "/" | SCREEN | "/api/v1/search") && is_its_view)
 }
 
 /// What is said of anything else. The first page leads to the wall with the view.
 pub(super) fn elsewhere(view: &str, uri: &Uri, base: &str) -> Response {
-    if matches!(uri.path(), "/" | "/wall") {
+    if matches!(uri.path(), "/" | SCREEN) {
         let query: String = url::form_urlencoded::byte_serialize(view.as_bytes()).collect();
         return (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{base}wall?q={query}"))]).into_response();
     }
@@ -205,13 +208,20 @@ mod tests {
     #[test]
     fn a_wallboard_reads_its_view_and_nothing_else() {
         let may = |path: &str| permits("status:critical", &path.parse().unwrap());
-        for yes in ["/?q=status:critical", "/api/v1/search?limit=9&q=status%3Acritical", "/api/v1/pulse", "/api/v1/me"]
-        {
+        for yes in [
+            "/?q=status:critical",
+            "/api/v1/search?limit=9&q=status%3Acritical",
+            "/api/v1/pulse",
+            "/api/v1/me",
+            "/wall?q=status:critical",
+        ] {
             assert!(may(yes), "{yes}");
         }
         for no in [
             "/",
             "/?q=web",
+            "/wall",
+            "/wall?q=web",
             "/api/v1/search",
             "/api/v1/search?q=status:critical&q=web",
             "/api/v1/search?q=",

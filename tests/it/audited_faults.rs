@@ -95,6 +95,12 @@ async fn ask(base: &str, session: &str, form: Option<&str>) -> Option<String> {
     answer.text().await.ok()
 }
 
+/// Ends all sessions of whom this one is: what is answered.
+async fn leave(base: &str, session: &str, form: &str) -> u16 {
+    let request = client().post(format!("{base}/logout")).form(&[("form", form), ("everywhere", "1")]);
+    request.header("cookie", format!("{SESSION}={session}")).send().await.unwrap().status().as_u16()
+}
+
 /// Killed while people log in and out everywhere and the file changes, again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_kill_9_nothing_ended_is_good_and_nothing_was_done_unrecorded() {
@@ -190,10 +196,14 @@ fn limit(running: &Running, bytes: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_full_disk_nobody_gets_in_those_who_are_in_go_on_and_later_all_is_well() {
     for bytes in ["100", "8192"] {
-        let config = Config::new(&yaml(&["ana", "ben"]));
+        let all = yaml(&["ana", "ben"]);
+        let config = Config::new(&all);
         let mut running = limited(&config);
         let base = format!("http://{}", running.address().await);
         let mut ana = Browser::logged_in(&base, "ana").await;
+        let elsewhere = log_in(&base, "ben").await.unwrap();
+        let form = ask(&base, &elsewhere, None).await.unwrap();
+        let form = between(&form, "name=\"form\" value=\"", "\"").to_owned();
         limit(&running, bytes);
         let mut ben = Browser::new(&base);
         for _ in 0..3 {
@@ -203,10 +213,13 @@ async fn on_a_full_disk_nobody_gets_in_those_who_are_in_go_on_and_later_all_is_w
             let searched = ana.get("/api/v1/search?q=web&deadline=100ms").await;
             assert_eq!(searched.status, 200, "{bytes}: {searched:?}");
         }
+        let refused = leave(&base, &elsewhere, &form).await;
+        assert_eq!(refused, 503, "{bytes}: nobody is told to be out who may not be");
+        assert!(bytes != "100" || status(&base, &elsewhere).await == 200, "not recorded, so not done");
         let page = ana.get("/metrics").await.text;
         assert_eq!(page.contains("\nmetaconsole_audit_failing 1\n"), bytes == "100", "{page}");
         if bytes == "100" {
-            config.write("sites.yaml", yaml(&["ana", "ben"]).replace("id: a,", "id: z,").as_bytes());
+            config.write("sites.yaml", all.replace("id: a,", "id: z,").as_bytes());
             running.says("cannot be recorded in the audit log, so the earlier one stays").await;
         }
         limit(&running, "unlimited");
@@ -214,7 +227,16 @@ async fn on_a_full_disk_nobody_gets_in_those_who_are_in_go_on_and_later_all_is_w
         if bytes == "100" {
             running.says("new configuration in force").await;
         }
+        assert_eq!(leave(&base, &elsewhere, &form).await, 303, "{bytes}");
+        assert_eq!(status(&base, &elsewhere).await, 401, "{bytes}");
+        until("what was asked is recorded", || async { count(&config, "search", "local:ana") > 0 }).await;
+        running.signal("KILL");
+        running.ended().await;
+        let mut running = Running::start(config.command("serve"));
+        let base = format!("http://{}", running.address().await);
+        assert_eq!(status(&base, &elsewhere).await, 401, "{bytes}: nor after a kill");
         running.end().await;
+        assert!(count(&config, "session.revoked", "local:ben") >= 1);
         verify_files(&files(&config), None).unwrap();
         assert_eq!(count(&config, "login.ok", "local:ana"), 1);
         assert!(count(&config, "login.ok", "local:ben") >= 1);

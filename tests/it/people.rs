@@ -117,6 +117,10 @@ async fn a_window_is_led_to_the_login_and_back_and_everything_else_is_told() {
         let answer = browser.send(browser.client.get(gateway.served.url(path)).header(header, value)).await;
         assert_eq!((answer.status, &answer.json()["code"]), (401, &json!("signed_out")), "{path}");
     }
+    // Pages refresh themselves by asking for HTML in the background.
+    let request = browser.client.get(&url).header("accept", "text/html").header("sec-fetch-mode", "cors");
+    let answer = browser.send(request).await;
+    assert_eq!((answer.status, answer.header("content-type")), (401, "application/problem+json"));
     let page = browser.get("/login?next=%2F%3Fq%3Da%2Bb").await;
     assert!(page.text.contains("name=\"next\" value=\"/?q=a+b\"") && page.header("cache-control") == "no-store");
     assert!(
@@ -188,7 +192,7 @@ async fn out_is_out_and_a_planted_session_never_survives_a_login() {
 async fn other_pages_can_do_nothing_for_somebody_who_is_signed_in() {
     let gateway = gateway().await;
     let mut browser = Browser::logged_in(&gateway.served.url(""), "ana").await;
-    let (me, probe) = (gateway.served.url("/api/v1/me"), gateway.served.url("/api/v1/sites/madrid/probe"));
+    let probe = gateway.served.url("/api/v1/sites/madrid/probe");
     for (site, mode, dest, status) in [
         ("same-origin", "cors", "empty", 200),
         ("none", "navigate", "document", 200),
@@ -197,9 +201,12 @@ async fn other_pages_can_do_nothing_for_somebody_who_is_signed_in() {
         ("cross-site", "cors", "empty", 403),
         ("same-site", "no-cors", "image", 403),
     ] {
-        let request = browser.client.get(&me).header("sec-fetch-site", site).header("sec-fetch-mode", mode);
-        let answer = browser.send(request.header("sec-fetch-dest", dest)).await;
-        assert_eq!(answer.status, status, "{site} {mode} {dest}");
+        for path in ["/api/v1/me", "/me", "/logout", "/", "/sites/madrid"] {
+            let request = browser.client.get(gateway.served.url(path)).header("sec-fetch-site", site);
+            let request = request.header("sec-fetch-mode", mode).header("sec-fetch-dest", dest);
+            let answer = browser.send(request).await;
+            assert_eq!(answer.status, status, "{path} {site} {mode} {dest}");
+        }
     }
     let token = browser.get("/api/v1/me").await.json()["form_token"].as_str().unwrap().to_owned();
     for (site, origin, form, status) in [

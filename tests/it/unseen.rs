@@ -63,9 +63,13 @@ fn yaml(url: &str) -> String {
          sites: [{{id: a, url: \"{url}\", public_url: \"http://a.localhost/\", credentials: {{token: \"file:token\"}}}}]\n\
          access:\n  roles:\n    all: {{search: ['*'], view: ['*'], open: ['*'], audit: ['*'], admin: ['*']}}\n    \
          web: {{search: [{{sites: [a], groups: [Web]}}], view: [{{sites: [a], groups: [Web]}}], \
-         open: [{{sites: [a], groups: [Web]}}], audit: [{{sites: [a], groups: [Web]}}]}}\n  users:\n{}{}",
+         open: [{{sites: [a], groups: [Web]}}], audit: [{{sites: [a], groups: [Web]}}]}}\n    \
+         half: {{search: ['*'], view: [{{sites: [a], groups: [Web]}}]}}\n    \
+         rows: {{search: ['*']}}\n  users:\n{}{}{}{}",
         user("root", "all"),
-        user("eva", "web")
+        user("eva", "web"),
+        user("lea", "half"),
+        user("noa", "rows")
     )
 }
 
@@ -289,4 +293,37 @@ async fn warnings_and_failures_say_the_same_to_them_whatever_they_are_about() {
         (&told["code"], &told["message"]),
         (&"too_large".into(), &"its answer is larger than may be read".into())
     );
+}
+
+/// Who finds more than they may look into: the rows are there, and details of the others are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_right_to_find_an_agent_is_none_to_see_its_details() {
+    let console = console(true);
+    let config = Config::new(&yaml(&console.url()));
+    let served = Served::start(&config).await;
+    let mut root = Browser::logged_in(&served.url(""), "root").await;
+    let mut lea = Browser::logged_in(&served.url(""), "lea").await;
+    let mut noa = Browser::logged_in(&served.url(""), "noa").await;
+    for browser in [&mut root, &mut lea, &mut noa] {
+        assert_eq!(browser.get("/api/v1/search?q=&deadline=20s").await.json()["total"], 9);
+    }
+    for path in [
+        "/api/v1/sites/a/agents/N",
+        "/api/v1/sites/a/agents/N/events",
+        "/api/v1/sites/a/agents/N/modules/6/data",
+        "/agents/a/N",
+    ] {
+        // What one has seen must be in no cache for the other.
+        assert_eq!(ask(&mut root, &served.url(&path.replace('N', "3"))).await.0, 200, "{path}");
+        let (status, _, text) = ask(&mut lea, &served.url(&path.replace('N', "3"))).await;
+        assert!(status == 404 && !text.contains("hidden-"), "{path}: {status} {text}");
+        let other = path.replace('N', "1").replace("/6/", "/1/");
+        assert_eq!(ask(&mut lea, &served.url(&other)).await.0, 200, "{other}");
+        assert_eq!(ask(&mut noa, &served.url(&other)).await.0, 403, "{other}");
+    }
+    let all = ask(&mut root, &served.url("/api/v1/sites/a/events?limit=100")).await.2;
+    assert!(all.contains("hidden-03"), "{all}");
+    let (status, _, text) = ask(&mut lea, &served.url("/api/v1/sites/a/events?limit=100")).await;
+    assert!(status == 200 && text.contains("event 110") && !text.contains("hidden-"), "{status} {text}");
+    assert_eq!(ask(&mut noa, &served.url("/api/v1/sites/a/events")).await.0, 403);
 }

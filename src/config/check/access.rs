@@ -71,6 +71,13 @@ pub(crate) fn check_gateway(fields: &Fields<'_>, access: &Access, gateway: Optio
             fault.remedy("write `gateway.tls`, or put a proxy with TLS in front, and an https address in `public_url`"),
         );
     }
+    let is_behind = gateway.tls.is_some() || !gateway.trusted_proxies.is_empty();
+    if gateway.public_url.scheme() == "https" && !gateway.listen.ip().is_loopback() && !is_behind {
+        let listen = gateway.listen;
+        let fault = Fault::new(format!("passwords and tokens would come to {listen} on plain http, from anybody"));
+        let remedy = "write `gateway.tls`, list the proxy with TLS in `gateway.trusted_proxies`, or listen on loopback";
+        fields.tell(key, fault.remedy(remedy));
+    }
     if gateway.allow_anonymous {
         let fault = Fault::new("`gateway.allow_anonymous: true` and a login contradict each other");
         fields.tell(key, fault.remedy("remove one of them"));

@@ -82,10 +82,13 @@ pub(super) async fn agent(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::read(query.as_deref(), &[])?;
-    viewer.site_for(Permission::View, &site)?;
+    let viewable = viewer.agents_for(Permission::View, &site)?;
     let Some((slot, visible)) = viewer.view.seat(&site) else { return Err(gone(&site)) };
     let held = held(slot, Deadline::after(viewer.app.config.gateway.deadline)).await;
-    let agent = held.as_ref().and_then(|held| held.inventory.agent(&id, visible));
+    let agent = held.as_ref().and_then(|held| {
+        // Who finds an agent may not yet see its alerts.
+        held.inventory.agent(&id, visible).filter(|_| held.inventory.agent(&id, &viewable).is_some())
+    });
     if held.is_some() && agent.is_none() {
         return Err(gone(&site));
     }

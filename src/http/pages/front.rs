@@ -27,9 +27,12 @@ async fn pass(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
     }
     let by_a_person = is_navigation(request.method(), request.uri(), request.headers());
     let by_get = request.method() == Method::GET;
+    let by_a_script = request.headers().get("sec-fetch-mode").is_some_and(|mode| mode != "navigate");
     let response = next.run(request).await;
+    // A script that refreshes a page asks for HTML too; that nobody is signed in, it is told as such and not as a page.
+    let to_a_script = by_a_script && response.status() == StatusCode::UNAUTHORIZED;
     match response.extensions().get::<Arc<Fields>>() {
-        Some(problem) if by_a_person => {
+        Some(problem) if by_a_person && !to_a_script => {
             let frame = Frame::bare(&app, "error", problem.title());
             let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
             // Under a name that is not ours no link of ours leads anywhere.
