@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::alerts::Alerts;
 use super::past::PastRead;
+use super::planned::Planned;
 use super::policy::{Ended, History};
 use super::tally::{ReadTally, tell_change};
 use crate::clock::{Clock, Deadline, Stopwatch, Timestamp};
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) since: Option<Timestamp>,
     pub(super) skew_ms: Option<i64>,
     pub(super) alerts: Alerts,
+    pub(super) planned: Planned,
 }
 
 /// A read that runs.
@@ -188,11 +190,12 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let (rows, alerts) = {
+        let (rows, alerts, planned) = {
             let mut state = self.state();
-            (state.flight.take(), state.alerts.flight.take())
+            (state.flight.take(), state.alerts.flight.take(), state.planned.flight.take())
         };
-        rows.into_iter().chain(alerts).for_each(|flight| flight.task.abort());
+        let flights = rows.into_iter().chain(alerts).map(|flight| flight.task);
+        flights.chain(planned).for_each(|task| task.abort());
     }
 }
 

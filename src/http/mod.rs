@@ -23,6 +23,7 @@ mod open_direct;
 mod open_pages;
 mod pages;
 mod parameters;
+mod planned;
 mod problem;
 mod search;
 mod sites;

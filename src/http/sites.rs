@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::parameters::Parameters;
+use super::planned::{Window, planned};
 use super::problem::Problem;
 use super::search::json;
 use super::states::{State, Trouble, Word};
@@ -52,6 +53,9 @@ struct One {
     interval_because: String,
     /// Oldest first.
     reads: Vec<Read>,
+    /// Planned work that runs or comes soon, where that is known. Asking for this reads nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned: Option<Vec<Window>>,
 }
 
 /// `GET /api/v1/sites/{site}`
@@ -63,7 +67,8 @@ pub(super) async fn one(
     Parameters::read(query.as_deref(), &[])?;
     let slot = viewer.site(&id)?;
     let reads = slot.past().iter().map(Read::of).collect();
-    Ok(json(&One { site: viewer.state(slot), interval_because: slot.pace(), reads }))
+    let planned = planned(&viewer, slot, false).map(|planned| planned.windows);
+    Ok(json(&One { site: viewer.state(slot), interval_because: slot.pace(), reads, planned }))
 }
 
 /// How a probe went.

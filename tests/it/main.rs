@@ -48,6 +48,7 @@ mod openings;
 mod openings_reload;
 mod password;
 mod people;
+mod planned;
 mod recordings;
 mod redirects;
 mod remote;

@@ -116,7 +116,8 @@ fn other_rights_begin_another_session() {
     assert_ne!(second.id, first.id);
     let late = |at: u64| look_as(&sessions, &cookie, now.clone(), Use::Counts, after(at));
     assert_eq!(late(79).unwrap().id, second.id, "what was under way goes on as the new one");
-    assert!(late(80).is_none() && late(59).is_none(), "the earlier one has ended");
+    assert_eq!(late(59).unwrap().id, second.id, "it began just before, and is judged after");
+    assert!(late(80).is_none() && late(57).is_none(), "the earlier one has ended");
     let cookie = second.cookie.unwrap();
     assert_eq!(look_as(&sessions, &cookie, now.clone(), Use::Counts, after(61)).unwrap().id, second.id);
     // The absolute end stays where it was.

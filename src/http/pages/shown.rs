@@ -80,6 +80,16 @@ pub(super) fn clock(at: Timestamp) -> String {
     text.get(11..19).map_or_else(|| text.clone(), |time| format!("{time} UTC"))
 }
 
+/// The minute of an instant near now, with its day where that is another one; UTC, and says so.
+pub(super) fn minute(at: Timestamp, now: Timestamp) -> String {
+    let (text, today) = (at.to_string(), now.to_string());
+    match (text.get(..10), text.get(11..16), text.ends_with('Z')) {
+        (Some(day), Some(time), true) if today.get(..10) == Some(day) => format!("{time} UTC"),
+        (Some(day), Some(time), true) => format!("{day} {time} UTC"),
+        _ => text,
+    }
+}
+
 /// A status as people say it.
 pub(super) fn status(status: Status) -> &'static str {
     match status {
@@ -108,6 +118,14 @@ pub(super) fn error_word(code: ErrorCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_minute_has_its_day_where_it_is_not_today() {
+        let (now, at) = (Timestamp::from_secs(86_400 * 20_000 + 3600), Timestamp::from_secs);
+        assert_eq!(minute(at(86_400 * 20_000 + 86_399), now), "23:59 UTC");
+        assert_eq!(minute(at(86_400 * 20_001), now), "2024-10-05 00:00 UTC");
+        assert_eq!(minute(at(999_999_999_999), now), "999999999999 s after 1970");
+    }
 
     #[test]
     fn what_a_site_sends_is_seen_as_it_is() {

@@ -1,4 +1,4 @@
-//! `/sites` and `/sites/{id}`: how each site is, worst first, in words. Looking reads no site; the probe's button does.
+//! `/sites` and `/sites/{id}`: how each site is, worst first, in words. Looking reads no agents; the probe's button does.
 //!
 //! Few sites have a card each, more a line. Many stand in groups of their state, a page at a time, with a box that looks
 //! for a part of their names: so a page is as light for 1,000 sites as for 100.
@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::login::Form;
 use super::super::parameters::Parameters;
+use super::super::planned::{Planned, Window, planned};
 use super::super::problem::Problem;
 use super::super::sites::{Probed, wait};
 use super::super::states::{State, Word};
@@ -337,6 +338,22 @@ struct One {
     /// Why its reads are as far apart as they are.
     because: String,
     probed: &'static str,
+    planned: Option<Planned>,
+}
+
+impl One {
+    /// Planned work in words: each piece's name, and when it is.
+    fn work(&self) -> Vec<(String, String)> {
+        let Some(planned) = &self.planned else { return Vec::new() };
+        let (now, name) =
+            (self.frame.now, |name: &Option<String>| name.as_deref().map_or_else(String::new, shown::name));
+        let when = |window: &Window| {
+            let (from, to) = (shown::minute(window.from, now), shown::minute(window.to, now));
+            if window.from <= now { format!("runs until {to}") } else { format!("from {from} to {to}") }
+        };
+        let once = planned.windows.iter().map(|window| (name(&window.name), when(window)));
+        once.chain(planned.recurring.iter().map(|work| (name(work), "recurring, see the console".to_owned()))).collect()
+    }
 }
 
 /// `GET /sites/{site}`
@@ -356,7 +373,8 @@ pub(super) async fn one(
     let state = viewer.state(slot);
     let frame = Frame::of(&viewer, "site", shown::name(&state.name));
     let site = Shown::of(state, slot.past(), &frame);
-    Ok(page(StatusCode::OK, &One { frame, site, because: slot.pace(), probed }))
+    let planned = planned(&viewer, slot, true);
+    Ok(page(StatusCode::OK, &One { frame, site, because: slot.pace(), probed, planned }))
 }
 
 /// `POST /sites/{site}/probe`: the button. Reads the site if that may be, and leads back to its page.

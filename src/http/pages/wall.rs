@@ -1,8 +1,10 @@
 //! `GET /wall`: for a screen that nobody touches. The worst agents of all sites, and a map of sites and states.
 //!
 //! What nobody can see is never well: sites that fail, have old rows only or were not read are told in the headline, and so
-//! are those that answer and warn of what they answer. A paused site is planned work: grey, and told apart.
+//! are those that answer and warn of what they answer. A paused site is planned work: grey, and told apart. Work that a
+//! console has announced is told beside its site's problems, and hides none: nobody knows which agents it is about.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::parameters::Parameters;
+use super::super::planned::planned;
 use super::super::problem::Problem;
 use super::super::search::somewhere;
 use super::super::states::{State, Word};
@@ -48,6 +51,16 @@ struct Tile {
     counts: StatusCounts,
     /// It answers, but not everything it says can be relied on.
     doubtful: bool,
+    /// Planned work that runs at it.
+    work: Option<Work>,
+}
+
+/// Planned work that runs.
+#[derive(Debug)]
+struct Work {
+    /// Not for whoever sees a part of the site.
+    name: Option<String>,
+    until: String,
 }
 
 impl Tile {
@@ -89,6 +102,8 @@ struct Wall<'a> {
     planned: usize,
     /// Sites that warn of what they answer.
     doubtful: usize,
+    /// Sites where planned work runs.
+    in_work: BTreeSet<String>,
 }
 
 impl Wall<'_> {
@@ -114,13 +129,22 @@ impl Wall<'_> {
     /// "All well" only where everything is seen.
     fn headline(&self) -> String {
         let lacks = self.lacks();
-        match (self.problems(), lacks.is_empty()) {
+        let said = match (self.problems(), lacks.is_empty()) {
             (0, true) if self.sites == 0 => "No site is yours to see".to_owned(),
             (0, true) => format!("All well on {} {}", self.sites, if self.sites == 1 { "site" } else { "sites" }),
             (0, false) => format!("No problems seen, but {lacks}"),
             (1, _) => "1 problem".to_owned(),
             (problems, _) => format!("{problems} problems"),
+        };
+        match self.in_work.len() {
+            0 => said,
+            1 => format!("{said}; 1 site in planned work"),
+            sites => format!("{said}; {sites} sites in planned work"),
         }
+    }
+
+    fn is_in_work(&self, line: &Line<'_>) -> bool {
+        self.in_work.contains(line.agent.site.as_str())
     }
 
     fn oldest(&self) -> Option<(Timestamp, String)> {
@@ -163,8 +187,9 @@ pub(super) async fn wall(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Re
     let sites = tiles.len();
     let count = |is: fn(&Tile) -> bool| tiles.iter().filter(|tile| is(tile)).count();
     let (blind, planned, doubtful) = (count(Tile::is_blind), count(Tile::is_planned), count(|tile| tile.doubtful));
+    let in_work = tiles.iter().filter(|tile| tile.work.is_some()).map(|tile| tile.id.clone()).collect();
     if sites > TILES {
-        tiles.retain(Tile::is_trouble);
+        tiles.retain(|tile| tile.is_trouble() || tile.work.is_some());
     }
     let calm = sites - tiles.len();
     let cut = tiles.len().saturating_sub(MOST_TILES);
@@ -173,7 +198,7 @@ pub(super) async fn wall(viewer: Viewer, RawQuery(query): RawQuery) -> Result<Re
     let problem = |line: &Line<'_>| !matches!(line.status(), "normal" | "not init");
     let lines = report.rows.iter().map(|row| Line::of(row, &viewer, now)).filter(problem).collect();
     let as_of = about.iter().filter_map(|slot| slot.look(Wanted::Known).held).map(|held| held.as_of).min();
-    let wall = Wall { frame, tiles, many, calm, cut, all, lines, as_of, sites, blind, planned, doubtful };
+    let wall = Wall { frame, tiles, many, calm, cut, all, lines, as_of, sites, blind, planned, doubtful, in_work };
     Ok(page(StatusCode::OK, &wall))
 }
 
@@ -196,6 +221,9 @@ fn tile(viewer: &Viewer, slot: &Arc<Slot>, counts: &[(String, StatusCounts)], no
         .as_ref()
         .filter(|_| !planned)
         .map(|error| format!("{}, for {}", shown::text(&error.message), shown::span(error.since.until(now))));
+    let work = self::planned(viewer, slot, true).and_then(|planned| planned.running);
+    let planned_work =
+        work.map(|window| Work { name: window.name.as_deref().map(shown::name), until: shown::minute(window.to, now) });
     let warned = || site.warnings.first().filter(|_| doubtful).map(|warning| shown::text(warning));
     Tile {
         name: shown::name(&site.name),
@@ -204,6 +232,7 @@ fn tile(viewer: &Viewer, slot: &Arc<Slot>, counts: &[(String, StatusCounts)], no
         trouble: failed.or_else(warned).unwrap_or_default(),
         counts: counts.iter().find(|(id, _)| *id == site.id.as_str()).map(|(_, counts)| *counts).unwrap_or_default(),
         doubtful,
+        work: planned_work,
         id: site.id.to_string(),
     }
 }

@@ -69,8 +69,12 @@ async fn a_page_is_light_and_asks_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wall_follows_marks_what_is_new_and_is_loud_when_it_is_blind() {
-    use metaconsole::demo::{Agent, Module, ModuleState};
+    use metaconsole::demo::{Agent, Downtime, Module, ModuleState};
     let (a, b) = (console(&["web-01"]), console(&["web-02"]));
+    let now = metaconsole::clock::Clock::System.now().as_secs();
+    let (name, description) = ("Night patch".to_owned(), String::new());
+    let work = Downtime { id: 1, name, description, from: now - 60, to: now + 3600, group: 2 };
+    a.fleet().downtimes.push(work);
     let yaml = format!(
         "defaults: {{refresh_after: 5s, max_load: 1}}\nsites:\n  - {{id: a, url: \"{}\", credentials: {{token: \"file:token\"}}}}\n  \
          - {{id: b, url: \"{}\", credentials: {{token: \"file:token\"}}}}\n",
@@ -81,10 +85,12 @@ async fn the_wall_follows_marks_what_is_new_and_is_loud_when_it_is_blind() {
     let browser = Browser::start(1600, 900).await;
     browser.open(&served.url("/wall")).await;
     browser.says("h1", "All well on 2 sites").await;
+    browser.says(".tile.in-work .work", "planned work: Night patch until").await;
     // What stands there when the screen is switched on is not called new; only later is.
     browser.until("performance.now() > 15500").await;
     a.fleet().add(Agent::new("db-01", 2).module(Module::new("Disk", ModuleState::Critical, "99")));
     browser.says("h1", "1 problem").await;
+    browser.says("tr.new .work", "planned work").await;
     browser.until("document.querySelector('tr.new .newly') !== null").await;
     b.faults().add(Fault::Refuse);
     browser.says("[data-swap=wall]", "refuses connections").await;
