@@ -1,4 +1,4 @@
-//! Reading a call of the gateway ([`super::push`]), at the verifier.
+//! Reading a call of the gateway ([`super::push()`]), at the verifier.
 
 use serde::Deserialize;
 

@@ -3,7 +3,7 @@
 //! - **The proxy asks** `/mc/auth` about every request (`auth_request`, ForwardAuth, `forward_auth`, ext_authz) and is told
 //!   who it is, in headers that are always there, empty for nobody, so that a client's own never get through. `optional`:
 //!   nobody comes through as nobody; `required`: they do not come through.
-//! - **Sessions** ([`sessions`]): a cookie signed with `mc1-gate`, good only together with a row on disk; a row that is not
+//! - **Sessions** (`sessions`): a cookie signed with `mc1-gate`, good only together with a row on disk; a row that is not
 //!   there is a session that has ended. Online the gateway is asked about each every minute, past any cache, and ends them;
 //!   what happens without its answer stands in the site's own file.
 //! - **A token** is decided by [`crate::verifier`], here first and then, online, at the gateway. The account must be on the

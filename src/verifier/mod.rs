@@ -5,13 +5,13 @@
 //! - **login** (POST `mc_token=`): decides in the order of [`crate::delegation`]; asks the gateway only about a token that
 //!   is good by all that is known here, where the site wants it asked; then the owner begins a session, and the browser
 //!   goes to the view (303). The same account opened by the same person: their session stays. Somebody else's: the person
-//!   is asked first, and nothing changes before they say so. Whose session it is was noted at `start` ([`before`]).
+//!   is asked first, and nothing changes before they say so. Whose session it is was noted at `start` (`before`).
 //! - **probe** and **revoke**: signed calls of the gateway in `X-Mc-Push`, each taken once.
 //!
 //! Every decision is told to the [`Journal`]; what cannot be written does not happen. A browser is told one thing for all
 //! refusals, but for "used" and "expired", which only somebody with a signed text can meet.
 //!
-//! An owner makes an [`Entrance`] and hands it requests: [`Entrance::answer`], or [`routes`] for an axum router.
+//! An owner makes an [`Entrance`] and hands it requests: [`Entrance::answer`], or [`routes()`] for an axum router.
 
 mod asked;
 mod before;
